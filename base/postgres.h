@@ -1,0 +1,124 @@
+// PgConnection: one PostgreSQL connection on libpq with a deadline on every call.
+//
+// libpq is used directly, not through libpqxx: COPY needs SQLSTATEs and cancellation (libpqxx 6.4
+// completes a COPY on unwinding and loses the SQLSTATE), and a stopped backend must not hold a
+// thread for ever, which only non-blocking libpq with poll() gives.
+//
+// One thread at a time. A PgError says whether the connection survived; a broken one must be
+// replaced (Connect again). Nothing reconnects by itself, so no session state is lost silently.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/status.h"
+
+struct pg_conn;
+struct pg_result;
+
+namespace sluice {
+
+// What failed. `sqlstate` is empty when the server did not answer (connection lost, deadline).
+struct PgError {
+  std::string sqlstate;
+  std::string message;  // one line, without secrets; not escaped
+  std::string context;  // the server's CONTEXT, e.g. "COPY telemetry, line 7, column metrics"
+  bool connection_lost = false;
+  bool timed_out = false;
+
+  std::string Describe() const;  // "23514: new row … (COPY telemetry, line 7)"
+};
+
+// The rows of one statement; owns libpq's memory. Values are text unless asked for as binary.
+class PgRows {
+ public:
+  PgRows() = default;
+  explicit PgRows(pg_result* result);
+
+  int size() const;
+  bool IsNull(int row, int column) const;
+  std::string_view Text(int row, int column) const;  // "" for NULL; valid while *this lives
+  int64_t Int(int row, int column) const;            // 0 for NULL
+  double Double(int row, int column) const;          // 0 for NULL
+  bool Bool(int row, int column) const;              // false for NULL
+  int64_t affected() const;                          // rows of INSERT, UPDATE, DELETE, COPY
+
+ private:
+  struct Clear {
+    void operator()(pg_result* result) const;
+  };
+  std::unique_ptr<pg_result, Clear> result_;
+};
+
+// A value, or the PgError. (Result<T> carries a Status, which has no room for a SQLSTATE.)
+template <typename T>
+class [[nodiscard]] PgResult {
+ public:
+  PgResult(T value) : state_(std::move(value)) {}          // NOLINT(google-explicit-constructor)
+  PgResult(PgError error) : state_(std::move(error)) {}    // NOLINT(google-explicit-constructor)
+  bool ok() const { return std::holds_alternative<T>(state_); }
+  T& operator*() { return std::get<T>(state_); }
+  const T& operator*() const { return std::get<T>(state_); }
+  T* operator->() { return &std::get<T>(state_); }
+  const PgError& error() const { return std::get<PgError>(state_); }
+
+ private:
+  std::variant<T, PgError> state_;
+};
+struct PgOk {};
+using PgStatus = PgResult<PgOk>;
+
+// A text parameter of ExecParams; nullopt is NULL.
+using PgParam = std::optional<std::string>;
+
+class PgConnection {
+ public:
+  // `conninfo` is a libpq connection string or URL; it is never logged. Adds, unless given there,
+  // application_name, keepalives and tcp_user_timeout. `timeout` bounds connecting.
+  static PgResult<std::unique_ptr<PgConnection>> Connect(const std::string& conninfo,
+                                                         std::chrono::milliseconds timeout);
+  ~PgConnection();
+  PgConnection(const PgConnection&) = delete;
+  PgConnection& operator=(const PgConnection&) = delete;
+
+  // The deadline of each of the calls below, counted from its start. Past it the connection is
+  // closed (a stopped backend answers nothing, a cancel request included) and the error has
+  // timed_out and connection_lost set.
+  void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
+
+  // One or several statements in the simple protocol: one round trip. Returns the last statement's
+  // rows. After an error the server has skipped the rest.
+  PgResult<PgRows> Exec(const std::string& sql);
+  // One statement with text parameters ($1 …).
+  PgResult<PgRows> ExecParams(const std::string& sql, const std::vector<PgParam>& params);
+
+  // COPY … FROM STDIN as the last statement of `sql` (e.g. "BEGIN; SET LOCAL …; COPY …"), then any
+  // number of Put, then End, which returns the number of rows copied. On any failure the COPY is
+  // ended on the wire (when the connection still lives) so that the connection is usable for
+  // ROLLBACK; nothing is ever completed by a destructor.
+  PgStatus CopyBegin(const std::string& sql);
+  PgStatus CopyPut(std::string_view bytes);
+  PgResult<int64_t> CopyEnd();
+  void CopyAbort(const std::string& why);
+
+  bool alive() const;           // false once a call reported connection_lost
+  int backend_pid() const;      // for logs and tests
+  pg_conn* native() { return conn_; }  // for the NOTIFY listener
+  // Quotes an identifier or a literal for use in SQL text.
+  std::string QuoteIdentifier(std::string_view name);
+  std::string QuoteLiteral(std::string_view text);
+
+ private:
+  explicit PgConnection(pg_conn* conn);
+  // … helpers …
+  pg_conn* conn_ = nullptr;
+  std::chrono::milliseconds timeout_{10000};
+};
+
+}  // namespace sluice

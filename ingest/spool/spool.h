@@ -1,0 +1,135 @@
+// Spool: the log on disk between the broker and PostgreSQL. A message is in it before the broker
+// gets its PUBACK, and stays until a transaction that accounts for it has committed.
+// docs/spool-format.md describes the bytes.
+//
+// Threads: Append by one thread (Paho's callback); NextChunk by any number of workers; Complete by
+// any thread; Maintain by one thread (the application's control thread); the rest by any.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/status.h"
+
+namespace sluice {
+
+enum class SpoolSync {
+  kNone,      // never synced: for tests
+  kInterval,  // synced in the background every sync_interval: a power cut takes at most that
+  kAlways,    // synced before Append returns: a power cut takes nothing
+};
+
+struct SpoolOptions {
+  std::string directory;
+  uint64_t max_bytes = 0;      // SPOOL_MAX_BYTES: high-water mark of all segments together
+  uint64_t segment_bytes = 64 << 20;  // a segment is sealed before it would grow beyond this
+  SpoolSync sync = SpoolSync::kInterval;
+  std::chrono::milliseconds sync_interval{100};
+  // How many of the last appended records to keep on disk even when committed: they recognise what
+  // the broker sends again after a reconnect (the receive maximum).
+  uint64_t redelivery_window = 2000;
+};
+
+// A message as the callback appends it. Views need to live only during Append.
+struct SpoolMessage {
+  std::string_view topic;    // ≤ 65535 bytes
+  std::string_view payload;
+  std::string_view stamp;    // value of the user property sluice-stamp, or empty; ≤ 65535 bytes
+  UnixMicros received = 0;
+  bool duplicate = false;  // the broker's DUP flag
+};
+
+// A record read back. Views point into the chunk's buffer.
+struct SpoolRecord {
+  uint64_t seq = 0;  // 1, 2, 3 … for the life of the spool
+  UnixMicros received = 0;
+  std::string_view topic;
+  std::string_view payload;
+  std::string_view stamp;
+};
+
+// A contiguous run [first_seq, last_seq] of the log, minus `damaged` records inside it that could
+// not be read back (counted and logged by the reader) and minus what the ledger already holds.
+struct Chunk {
+  uint64_t first_seq = 0;
+  uint64_t last_seq = 0;
+  uint64_t damaged = 0;
+  std::vector<SpoolRecord> records;
+  std::string buffer;
+};
+
+// Inclusive; what a ledger row says is committed.
+struct SeqRange {
+  uint64_t first = 0;
+  uint64_t last = 0;
+};
+
+enum class AppendOutcome { kAppended, kDuplicate };
+
+struct SpoolStats {
+  uint64_t first_uncommitted = 0;  // seq of the oldest record not completed
+  uint64_t next_seq = 0;           // seq the next record gets
+  uint64_t backlog_records = 0;    // appended and not completed
+  uint64_t backlog_bytes = 0;      // on disk in them, rounded up to whole records
+  uint64_t disk_bytes = 0;         // of all segments, and the reserve
+  int64_t oldest_age_us = 0;       // age of the oldest record not completed; 0 when there is none
+  uint64_t damaged_records = 0;    // since the spool was opened
+  bool full = false;               // over max_bytes, or no reserve segment can be had
+  std::string problem;             // a sentence when full or when the last maintenance failed
+};
+
+class Spool {
+ public:
+  // Locks the directory, reads what is there, drops a torn record at the very end, and makes the
+  // reserve segment. A missing, empty, zero-filled or foreign file is set aside (renamed
+  // *.unreadable) with a log line, never a reason not to start. kUnavailable when another process
+  // holds the lock; kIo / kNoSpace with a clear sentence when the directory cannot be used.
+  static Result<std::unique_ptr<Spool>> Open(const SpoolOptions& options, FileSystem& fs,
+                                             Clock& clock);
+  ~Spool();
+
+  // 36 characters; a new one for a new or recreated spool directory.
+  const std::string& id() const;
+  // Everything up to this seq was completed when the watermark was last persisted.
+  uint64_t watermark() const;
+
+  // What the ledger says is committed beyond the watermark. Call once, after Open and before the
+  // first NextChunk; these records are counted as completed and not handed out.
+  void SkipCommitted(const std::vector<SeqRange>& committed);
+
+  // Appends, or recognises a redelivery: a message with the broker's DUP flag that equals one of
+  // the last `redelivery_window` appended, in order, is kDuplicate and not appended again. After
+  // an error nothing was acknowledged to anyone: the caller must stop the process.
+  Result<AppendOutcome> Append(const SpoolMessage& message);
+  // The broker connection was made anew: redelivery matching starts over. `session_present` false:
+  // the broker has forgotten us, so nothing can come again.
+  void OnReconnect(bool session_present);
+
+  // The next run of at most max_records records and max_bytes bytes, for one worker. Waits for the
+  // first record as long as it takes, then until max_records are there or `linger` has passed since
+  // that first record was received. Null after Stop. A chunk must be passed to Complete.
+
+  std::unique_ptr<Chunk> NextChunk(size_t max_records, size_t max_bytes,
+                                   std::chrono::milliseconds linger);
+  void Complete(const Chunk& chunk);
+
+  // Wakes NextChunk and makes it return null from now on. Append still works.
+  void Stop();
+
+  // Persists the watermark, unlinks what is behind it, renews the reserve segment. Every second or
+  // so. Its failure is in stats().problem and does not stop the spool.
+  void Maintain();
+  // Syncs what has been appended so far.
+  Status Sync();
+
+  SpoolStats stats() const;
+};
+
+}  // namespace sluice

@@ -1,0 +1,20 @@
+// Cutting provision tokens out of payloads before anything is stored or logged.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sluice {
+
+// What stands in place of a token. A valid JSON string, so valid JSON stays valid.
+inline constexpr std::string_view kCutToken = "\"(cut)\"";
+
+// A copy of `payload` in which the value of every key provision_token, at any depth, is replaced by
+// kCutToken. Works on bytes and needs no valid JSON: the key may be quoted with " or ' or not at
+// all, letters may be \uXXXX escapes or of either case, the separator ':' or '=' with white space
+// around it; a quoted value ends at its closing quote or at the end of the payload, a bare one at
+// , ; & } ] or white space; an object or array as value is cut whole (to the end of the payload if it is not
+// closed). Cuts too much rather than too little.
+std::string CutSecrets(std::string_view payload);
+
+}  // namespace sluice
