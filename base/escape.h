@@ -6,9 +6,9 @@
 
 namespace sluice {
 
-// Appends `text` with control characters, '"', '\\', DEL, C1 and bidirectional controls and invalid
-// UTF-8 as JSON escapes (\n, \u001b, \ufffd for a bad byte): safe inside a JSON string, a log line
-// and a terminal.
+// Appends `text` with control characters, '"', '\\', DEL, C1, line separators (U+2028, U+2029),
+// bidirectional controls and invalid UTF-8 as JSON escapes (\n, \u001b, \ufffd for a bad byte):
+// safe inside a JSON string, a log line and a terminal.
 void AppendEscaped(std::string_view text, std::string* out);
 std::string Escaped(std::string_view text);
 

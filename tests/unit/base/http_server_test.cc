@@ -1,0 +1,246 @@
+#include "base/http_server.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <future>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "base/unique_fd.h"
+
+namespace sluice {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr milliseconds kForEver{600'000};
+
+UniqueFd Connect(int port) {
+  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  return fd;
+}
+
+void Send(const UniqueFd& fd, const std::string& text) {
+  size_t sent = 0;
+  while (sent < text.size()) {
+    const ssize_t n = ::send(fd.get(), text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+    if (n <= 0) return;  // the server has closed
+    sent += static_cast<size_t>(n);
+  }
+}
+
+// Everything until the server closes.
+std::string Receive(const UniqueFd& fd) {
+  std::string all;
+  char buffer[4096];
+  ssize_t n = 0;
+  while ((n = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0) {
+    all.append(buffer, static_cast<size_t>(n));
+  }
+  return all;
+}
+
+std::string Exchange(int port, const std::string& request) {
+  const UniqueFd fd = Connect(port);
+  Send(fd, request);
+  return Receive(fd);
+}
+
+std::string GetRequest(const std::string& target, const std::string& headers = "") {
+  return "GET " + target + " HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n";
+}
+
+HttpResponse Healthy(const HttpRequest&) {
+  return {200, "application/json", R"({"ok":true})"};
+}
+
+TEST(HttpServer, AnswersWithStatusTypeBodyAndGuardingHeaders) {
+  HttpServer server({});
+  server.Get("/health", Healthy);
+  server.Get("/ready", [](const HttpRequest&) { return HttpResponse{503, "text/plain", "no\n"}; });
+  ASSERT_TRUE(server.Start().ok());
+  EXPECT_THAT(Exchange(server.port(), GetRequest("/health")),
+              AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("Content-Type: application/json\r\n"),
+                    HasSubstr("X-Content-Type-Options: nosniff\r\n"),
+                    HasSubstr("Cache-Control: no-store\r\n"), HasSubstr("Content-Length: 11\r\n"),
+                    HasSubstr("Connection: close\r\n"), EndsWith("\r\n\r\n{\"ok\":true}")));
+  EXPECT_THAT(Exchange(server.port(), GetRequest("/ready")),
+              AllOf(StartsWith("HTTP/1.1 503"), EndsWith("no\n")));
+}
+
+TEST(HttpServer, AnswersHeadWithoutABody) {
+  HttpServer server({});
+  server.Get("/health", Healthy);
+  ASSERT_TRUE(server.Start().ok());
+  EXPECT_THAT(Exchange(server.port(), "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n"),
+              AllOf(StartsWith("HTTP/1.1 200"), EndsWith("\r\n\r\n")));
+}
+
+TEST(HttpServer, HandsTheHandlerPathAndQuery) {
+  HttpServer server({});
+  server.Get("/q", [](const HttpRequest& request) {
+    return HttpResponse{200, "text/plain", request.path + " " + request.query.at("a b")};
+  });
+  ASSERT_TRUE(server.Start().ok());
+  EXPECT_THAT(Exchange(server.port(), GetRequest("/q?a%20b=c%26d&e=f")), EndsWith("/q c&d"));
+}
+
+TEST(HttpServer, RefusesOtherPathsAndMethods) {
+  HttpServer server({});
+  server.Get("/a.b", Healthy);
+  ASSERT_TRUE(server.Start().ok());
+  EXPECT_THAT(Exchange(server.port(), GetRequest("/axb")), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(Exchange(server.port(), GetRequest("/a.b/")), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(Exchange(server.port(), "POST /a.b HTTP/1.1\r\nHost: x\r\n\r\n"),
+              AllOf(StartsWith("HTTP/1.1 405"), HasSubstr("Allow: GET, HEAD\r\n")));
+}
+
+TEST(HttpServer, TurnsAnExceptionIntoStatus500WithoutItsText) {
+  HttpServer server({});
+  server.Get("/boom",
+             [](const HttpRequest&) -> HttpResponse { throw std::runtime_error("inner"); });
+  ASSERT_TRUE(server.Start().ok());
+  testing::internal::CaptureStderr();
+  const std::string answer = Exchange(server.port(), GetRequest("/boom"));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              AllOf(HasSubstr("http_handler_failed"), HasSubstr("inner")));
+  EXPECT_THAT(answer, AllOf(StartsWith("HTTP/1.1 500"), Not(HasSubstr("inner"))));
+}
+
+TEST(HttpServer, SaysWhichPortIsTaken) {
+  HttpServer first({});
+  ASSERT_TRUE(first.Start().ok());
+  HttpOptions options;
+  options.port = first.port();
+  HttpServer second(options);
+  const Status status = second.Start();
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.message(), "cannot serve HTTP on 127.0.0.1 port " +
+                                  std::to_string(first.port()) + ": Address already in use");
+}
+
+TEST(HttpServer, FreesThePortWhenItStops) {
+  HttpServer first({});
+  ASSERT_TRUE(first.Start().ok());
+  HttpOptions options;
+  options.port = first.port();
+  Exchange(first.port(), GetRequest("/"));
+  first.Stop();
+  first.Stop();
+  HttpServer second(options);
+  EXPECT_TRUE(second.Start().ok());
+}
+
+TEST(HttpServer, ClosesWhenARequestDoesNotArriveInTimeHoweverItsBytesDrip) {
+  HttpOptions options;
+  options.read_timeout = milliseconds(300);
+  HttpServer server(options);
+  server.Get("/health", Healthy);
+  ASSERT_TRUE(server.Start().ok());
+  const UniqueFd fd = Connect(server.port());
+  Send(fd, "GET /health HTTP/1.1\r\n");
+  // Each drip comes well within the timeout, the request never ends: only a deadline closes it.
+  char byte = 0;
+  while (::recv(fd.get(), &byte, 1, MSG_DONTWAIT) < 0 && (errno == EAGAIN)) {
+    Send(fd, "A: b\r\n");
+    std::this_thread::sleep_for(milliseconds(20));
+  }
+  SUCCEED();
+}
+
+TEST(HttpServer, ClosesOnARequestThatIsTooLarge) {
+  HttpOptions options;
+  options.read_timeout = kForEver;
+  options.max_request_bytes = 16 << 10;
+  HttpServer server(options);
+  server.Get("/health", Healthy);
+  ASSERT_TRUE(server.Start().ok());
+  std::string headers;
+  for (int i = 0; i < 10'000; ++i) headers += "A" + std::to_string(i) + ": b\r\n";
+  EXPECT_THAT(Exchange(server.port(), GetRequest("/health", headers)), Not(HasSubstr("200 OK")));
+}
+
+TEST(HttpServer, AnswersOnceWhateverRangesAreAskedFor) {
+  HttpServer server({});
+  server.Get("/metrics", [](const HttpRequest&) {
+    return HttpResponse{200, "text/x", std::string(999, 'm')};
+  });
+  ASSERT_TRUE(server.Start().ok());
+  std::string range = "Range: bytes=0-";
+  while (range.size() < 8000) range += ",0-";
+  const std::string answer = Exchange(server.port(), GetRequest("/metrics", range + "\r\n"));
+  EXPECT_THAT(answer,
+              AllOf(StartsWith("HTTP/1.1 200"), EndsWith("\r\n\r\n" + std::string(999, 'm'))));
+}
+
+TEST(HttpServer, GoesOnAnsweringWhileClientsStall) {
+  HttpOptions options;
+  options.threads = 2;
+  options.read_timeout = milliseconds(200);
+  HttpServer server(options);
+  server.Get("/health", Healthy);
+  ASSERT_TRUE(server.Start().ok());
+  std::vector<UniqueFd> stalled;
+  for (int i = 0; i < 12; ++i) stalled.push_back(Connect(server.port()));
+  EXPECT_THAT(Exchange(server.port(), GetRequest("/health")), StartsWith("HTTP/1.1 200"));
+}
+
+TEST(HttpServer, StopsWithoutWaitingForStalledClients) {
+  HttpOptions options;
+  options.threads = 2;
+  options.read_timeout = kForEver;
+  HttpServer server(options);
+  ASSERT_TRUE(server.Start().ok());
+  std::vector<UniqueFd> stalled;
+  for (int i = 0; i < 12; ++i) stalled.push_back(Connect(server.port()));
+  server.Stop();
+}
+
+TEST(HttpServer, FinishesTheHandlerThatRunsWhenItStops) {
+  HttpServer server({});
+  std::promise<void> entered;
+  std::promise<void> release;
+  server.Get("/slow", [&](const HttpRequest& request) {
+    entered.set_value();
+    release.get_future().wait();
+    return Healthy(request);
+  });
+  ASSERT_TRUE(server.Start().ok());
+  const UniqueFd fd = Connect(server.port());
+  Send(fd, GetRequest("/slow"));
+  entered.get_future().wait();
+  std::thread stopper([&] { server.Stop(); });
+  release.set_value();
+  EXPECT_THAT(Receive(fd), StartsWith("HTTP/1.1 200"));
+  stopper.join();
+}
+
+TEST(HttpServer, AnswersManyClientsAtOnce) {
+  HttpServer server({});
+  server.Get("/health", Healthy);
+  ASSERT_TRUE(server.Start().ok());
+  std::vector<std::future<std::string>> answers;
+  for (int i = 0; i < 50; ++i) {
+    answers.push_back(std::async(std::launch::async,
+                                 [&] { return Exchange(server.port(), GetRequest("/health")); }));
+  }
+  for (auto& answer : answers) EXPECT_THAT(answer.get(), StartsWith("HTTP/1.1 200"));
+}
+
+}  // namespace
+}  // namespace sluice
