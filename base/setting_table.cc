@@ -91,18 +91,19 @@ Result<std::string> ReadSecretFile(const std::string& path) {
 }
 
 SettingValue ReadSetting(const Setting& setting, const Environment& environment,
-                         std::vector<std::string>* errors) {
+                         std::vector<SettingError>* errors) {
   const char* text = NonEmpty(environment, setting.name);
   const std::string file_name = setting.name + "_FILE";
   const char* path = setting.secret ? NonEmpty(environment, file_name) : nullptr;
   if (text != nullptr && path != nullptr) {
-    errors->push_back(setting.name + " and " + file_name + " are both set: set only one of them");
+    errors->push_back(
+        {setting.name, setting.name + " and " + file_name + " are both set: set only one of them"});
     return {text, SettingSource::kEnvironment};
   }
   if (path != nullptr) {
     Result<std::string> secret = ReadSecretFile(path);
     if (secret.ok()) return {*std::move(secret), SettingSource::kFile};
-    errors->push_back(file_name + "=" + Escaped(path) + ": " + secret.message());
+    errors->push_back({setting.name, file_name + "=" + Escaped(path) + ": " + secret.message()});
   }
   if (text != nullptr) return {text, SettingSource::kEnvironment};
   return {setting.default_text, SettingSource::kDefault};
@@ -127,11 +128,11 @@ void AppendWrapped(std::string_view text, std::string_view indent, std::string* 
   }
 }
 
-// "duration in ms, 1ms to 10m": the type, what a bare number counts and the range.
+// "duration in ms: 1ms to 10m": the type, what a bare number counts and the range.
 std::string Kind(const Setting& setting) {
   std::string kind = setting.type;
   if (!setting.unit.empty()) kind += " in " + setting.unit;
-  if (!setting.range.empty()) kind += ", " + setting.range;
+  if (!setting.range.empty()) kind += ": " + setting.range;
   return kind;
 }
 
@@ -226,7 +227,7 @@ SettingType<size_t> ChoiceSetting(std::vector<std::string> names) {
 
 std::vector<SettingValue> ReadSettings(const std::vector<Setting>& settings,
                                        const Environment& environment,
-                                       std::vector<std::string>* errors) {
+                                       std::vector<SettingError>* errors) {
   std::vector<SettingValue> values;
   values.reserve(settings.size());
   for (const Setting& setting : settings) {

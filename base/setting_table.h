@@ -74,11 +74,16 @@ struct SettingValue {
   SettingSource source = SettingSource::kDefault;
 };
 
+struct SettingError {
+  std::string name;     // of the setting that is wrong; empty when several are wrong together
+  std::string message;  // a sentence that begins with the names
+};
+
 // One value a setting, in the settings' order. What cannot be read (a secret given twice, a file
 // that cannot be read) is added to `errors`.
 std::vector<SettingValue> ReadSettings(const std::vector<Setting>& settings,
                                        const Environment& environment,
-                                       std::vector<std::string>* errors);
+                                       std::vector<SettingError>* errors);
 
 // "NAME=value", the value as ******** when it is a secret; escaped.
 std::string ShowSetting(const Setting& setting, std::string_view text);
@@ -104,8 +109,9 @@ class SettingTable {
                std::string meaning) {
     assign_.push_back([field, parse = std::move(type.parse)](std::string_view text, S* target) {
       std::optional<V> value = parse(text);
-      if (value) target->*field = *std::move(value);
-      return value.has_value();
+      if (!value) return false;
+      target->*field = *std::move(value);
+      return true;
     });
     Setting& setting = settings_.emplace_back();
     setting.name = std::move(name);
@@ -132,7 +138,7 @@ class SettingTable {
   // Sets the fields of `target`. `values` as ReadSettings gave them; each that will not do is
   // added to `errors` and leaves its field alone.
   void Assign(const std::vector<SettingValue>& values, S* target,
-              std::vector<std::string>* errors) const {
+              std::vector<SettingError>* errors) const {
     assert(values.size() == settings_.size());
     for (size_t i = 0; i < values.size(); ++i) AssignRow(i, values[i].text, target, errors);
   }
@@ -143,17 +149,19 @@ class SettingTable {
     if (setting == nullptr) {
       return {ErrorCode::kNotFound, "there is no setting " + std::string(name)};
     }
-    std::vector<std::string> errors;
+    std::vector<SettingError> errors;
     AssignRow(static_cast<size_t>(setting - settings_.data()), text, target, &errors);
-    return errors.empty() ? Status::Ok() : Status(ErrorCode::kInvalidArgument, errors.front());
+    return errors.empty() ? Status::Ok()
+                          : Status(ErrorCode::kInvalidArgument, errors.front().message);
   }
 
  private:
   void AssignRow(size_t row, std::string_view text, S* target,
-                 std::vector<std::string>* errors) const {
+                 std::vector<SettingError>* errors) const {
     if (assign_[row](text, target)) return;
     const Setting& setting = settings_[row];
-    errors->push_back(ShowSetting(setting, text) + ": it must be " + setting.accepts);
+    errors->push_back(
+        {setting.name, ShowSetting(setting, text) + ": it must be " + setting.accepts});
   }
 
   std::string group_;

@@ -7,7 +7,7 @@
 namespace sluice {
 namespace {
 
-using std::string_literals::operator""s;
+using namespace std::string_literals;  // NOLINT(google-build-using-namespace)
 
 TEST(Escape, LeavesPlainTextAlone) {
   EXPECT_EQ(Escaped(""), "");

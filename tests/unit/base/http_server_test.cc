@@ -195,8 +195,8 @@ TEST(HttpServer, GoesOnAnsweringWhileClientsStall) {
   HttpServer server(options);
   server.Get("/health", Healthy);
   ASSERT_TRUE(server.Start().ok());
-  std::vector<UniqueFd> stalled;
-  for (int i = 0; i < 12; ++i) stalled.push_back(Connect(server.port()));
+  std::vector<UniqueFd> stalled(12);
+  for (UniqueFd& fd : stalled) fd = Connect(server.port());
   EXPECT_THAT(Exchange(server.port(), GetRequest("/health")), StartsWith("HTTP/1.1 200"));
 }
 
@@ -206,8 +206,8 @@ TEST(HttpServer, StopsWithoutWaitingForStalledClients) {
   options.read_timeout = kForEver;
   HttpServer server(options);
   ASSERT_TRUE(server.Start().ok());
-  std::vector<UniqueFd> stalled;
-  for (int i = 0; i < 12; ++i) stalled.push_back(Connect(server.port()));
+  std::vector<UniqueFd> stalled(12);
+  for (UniqueFd& fd : stalled) fd = Connect(server.port());
   server.Stop();
 }
 
@@ -234,10 +234,10 @@ TEST(HttpServer, AnswersManyClientsAtOnce) {
   HttpServer server({});
   server.Get("/health", Healthy);
   ASSERT_TRUE(server.Start().ok());
-  std::vector<std::future<std::string>> answers;
-  for (int i = 0; i < 50; ++i) {
-    answers.push_back(std::async(std::launch::async,
-                                 [&] { return Exchange(server.port(), GetRequest("/health")); }));
+  std::vector<std::future<std::string>> answers(50);
+  for (auto& answer : answers) {
+    answer = std::async(std::launch::async,
+                        [&] { return Exchange(server.port(), GetRequest("/health")); });
   }
   for (auto& answer : answers) EXPECT_THAT(answer.get(), StartsWith("HTTP/1.1 200"));
 }

@@ -17,10 +17,7 @@
 namespace sluice {
 namespace {
 
-using testing::AllOf;
 using testing::EndsWith;
-using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::MatchesRegex;
 using testing::SizeIs;
 
@@ -142,6 +139,7 @@ TEST(Log, NeverLeavesOutAnError) {
 TEST(Log, KeepsLinesOfManyThreadsWhole) {
   const auto lines = Captured([] {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([] {
         for (int i = 0; i < 50; ++i) LogError("whole", {{"text", std::string(200, 'x')}});

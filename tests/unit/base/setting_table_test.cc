@@ -71,9 +71,11 @@ class SettingTableTest : public testing::Test {
 
   Sample Load() {
     Sample sample;
+    std::vector<SettingError> errors;
+    values_ = ReadSettings(table_.settings(), FromVariables(), &errors);
+    table_.Assign(values_, &sample, &errors);
     errors_.clear();
-    values_ = ReadSettings(table_.settings(), FromVariables(), &errors_);
-    table_.Assign(values_, &sample, &errors_);
+    for (const SettingError& error : errors) errors_.push_back(error.message);
     return sample;
   }
 
@@ -243,9 +245,9 @@ TEST_F(SettingTableTest, DescribesEverySettingInHelpAndPage) {
     EXPECT_THAT(help, AllOf(HasSubstr("  " + setting.name + "="), HasSubstr(setting.meaning)));
     EXPECT_THAT(page, AllOf(HasSubstr("| `" + setting.name + "` |"), HasSubstr(setting.meaning)));
   }
-  EXPECT_THAT(help, HasSubstr("How many. (integer, 1 to 100; reloadable)"));
+  EXPECT_THAT(help, HasSubstr("How many. (integer: 1 to 100; reloadable)"));
   EXPECT_THAT(page, HasSubstr("## Work\n\n| Setting | Default | Type | Meaning |\n"));
-  EXPECT_THAT(page, HasSubstr("| `WAIT` | `10s` | duration in s, 0 to 1h | How long. |\n"));
+  EXPECT_THAT(page, HasSubstr("| `WAIT` | `10s` | duration in s: 0 to 1h | How long. |\n"));
   EXPECT_THAT(page, HasSubstr("| `PASSWORD` |  | text | Its password. **Secret.** |\n"));
 }
 

@@ -1,0 +1,463 @@
+#include "ingest/settings.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+namespace sluice {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using Table = SettingTable<Settings>;
+
+constexpr milliseconds kMillisecond(1);
+constexpr milliseconds kSecond = seconds(1);
+constexpr milliseconds kMinute = minutes(1);
+constexpr milliseconds kHour = hours(1);
+constexpr milliseconds kDay = hours(24);
+constexpr milliseconds kYear = 365 * kDay;
+
+constexpr uint64_t kKiB = 1ULL << 10;
+constexpr uint64_t kMiB = 1ULL << 20;
+constexpr uint64_t kGiB = 1ULL << 30;
+constexpr uint64_t kTiB = 1ULL << 40;
+
+void AddBroker(Table* t) {
+  t->Group("Broker");
+  t->Add("MQTT_HOST", &Settings::mqtt_host, TextSetting(), "iot-mqtt",
+         "Host name or address of the broker.");
+  t->Add("MQTT_PORT", &Settings::mqtt_port, PortSetting(), "1883", "Port of the broker.");
+  t->Add("MQTT_TOPIC", &Settings::mqtt_topic, ListSetting(),
+         "tenant/+/device/+/telemetry,tenant/+/device/+/heartbeat",
+         "Topic filters to subscribe to, separated by commas. Topics of the downlink that a filter "
+         "catches are ignored and counted.");
+  t->Add("MQTT_CLIENT_ID", &Settings::mqtt_client_id, TextSetting(), "sluice-ingest",
+         "The broker keeps the session under this name: one per running daemon, the same after a "
+         "restart.");
+  t->Add("MQTT_SHARED_GROUP", &Settings::mqtt_shared_group, TextSetting(), "",
+         "Subscribe as a member of this group ($share/GROUP/FILTER), so that several daemons share "
+         "the messages. Without a name each daemon gets all of them.");
+  t->Add("MQTT_USERNAME", &Settings::mqtt_username, TextSetting(), "", "User at the broker.");
+  t->Add("MQTT_PASSWORD", &Settings::mqtt_password, TextSetting(), "", "Password of MQTT_USERNAME.")
+      .secret = true;
+  t->Add("MQTT_CA_CERT", &Settings::mqtt_ca_cert, TextSetting(), "/mosquitto/certs/ca.crt",
+         "File with the certificates that may sign the broker's. TLS is used if the file exists; a "
+         "file that was named and is missing is an error.");
+  t->Add("MQTT_CLIENT_CERT", &Settings::mqtt_client_cert, TextSetting(), "",
+         "File with the certificate to show to the broker.");
+  t->Add("MQTT_CLIENT_KEY", &Settings::mqtt_client_key, TextSetting(), "",
+         "File with the private key of MQTT_CLIENT_CERT.");
+  t->Add("MQTT_TLS_INSECURE", &Settings::mqtt_tls_insecure, FlagSetting(), "0",
+         "Do not check that the broker's certificate was made for MQTT_HOST. For tests only.");
+  t->Add("MQTT_KEEPALIVE_SECONDS", &Settings::mqtt_keepalive,
+         DurationSetting(kSecond, 5 * kSecond, 65535 * kSecond), "30",
+         "How long the connection may be silent before it is probed.");
+  t->Add("MQTT_SESSION_EXPIRY", &Settings::mqtt_session_expiry,
+         DurationSetting(kSecond, kSecond, ((1LL << 31) - 1) * kSecond), "7d",
+         "How long the broker queues messages for a daemon that is away. Afterwards they are "
+         "lost.");
+  t->Add("MQTT_RECEIVE_MAXIMUM", &Settings::mqtt_receive_maximum, IntegerSetting(1, 65535), "2000",
+         "How many messages the broker may send before one is acknowledged.");
+  t->Add("MQTT_RECONNECT_MIN", &Settings::mqtt_reconnect_min,
+         DurationSetting(kMillisecond, kMillisecond, kHour), "500ms",
+         "First wait before connecting again; it doubles with every failure.");
+  t->Add("MQTT_RECONNECT_MAX", &Settings::mqtt_reconnect_max,
+         DurationSetting(kMillisecond, kMillisecond, kHour), "30s",
+         "Longest wait before connecting again.");
+}
+
+void AddSpool(Table* t) {
+  t->Group("Spool");
+  t->Add("SPOOL_DIR", &Settings::spool_dir, TextSetting(), "/var/lib/sluice/spool",
+         "Directory of the log on disk. It must outlive the process: what it holds was "
+         "acknowledged.");
+  t->Add("SPOOL_MAX_BYTES", &Settings::spool_max_bytes, BytesSetting(256 * kKiB, 256 * kTiB),
+         "8GiB",
+         "Size at which the daemon disconnects and leaves further messages with the broker until "
+         "the database has caught up.");
+  t->Add("SPOOL_SEGMENT_BYTES", &Settings::spool_segment_bytes, BytesSetting(64 * kKiB, 4 * kGiB),
+         "64MiB", "Size of one file of the spool. Disk space is freed a file at a time.");
+  t->Add("SPOOL_SYNC", &Settings::spool_sync,
+         ChoiceSetting<SpoolSync>({{"none", SpoolSync::kNone},
+                                   {"interval", SpoolSync::kInterval},
+                                   {"always", SpoolSync::kAlways}}),
+         "interval",
+         "When messages are forced to the disk. A crash of the process loses nothing in any mode. "
+         "A power cut loses at most SPOOL_SYNC_INTERVAL_MS with interval and nothing with always, "
+         "which is slow. none is for tests.");
+  t->Add("SPOOL_SYNC_INTERVAL_MS", &Settings::spool_sync_interval,
+         DurationSetting(kMillisecond, kMillisecond, kMinute), "100",
+         "Time between two syncs with SPOOL_SYNC=interval.");
+}
+
+void AddWork(Table* t) {
+  t->Group("Workers");
+  t->Add("INGEST_WORKER_COUNT", &Settings::ingest_worker_count, IntegerSetting(1, 64), "2",
+         "Threads that check messages and write them, each with a database connection.");
+  t->Add("BATCH_SIZE", &Settings::batch_size, IntegerSetting(1, 100'000), "2000",
+         "Most messages of one chunk: what a worker takes at once and writes in one transaction.");
+  t->Add("CHUNK_MAX_BYTES", &Settings::chunk_max_bytes, BytesSetting(64 * kKiB, 256 * kMiB), "4MiB",
+         "Most bytes of one chunk. A single larger message is a chunk of its own.");
+  t->Add("INGEST_QUEUE_SIZE", &Settings::ingest_queue_size, IntegerSetting(1, 10'000'000), "50000",
+         "Most messages in memory between the spool and the database. The rest waits on disk.");
+  t->Add("FLUSH_INTERVAL_MS", &Settings::flush_interval, DurationSetting(kMillisecond, {}, kMinute),
+         "20", "The longest a message waits for its chunk to fill.");
+  t->Add("DRAIN_SECONDS", &Settings::drain, DurationSetting(kSecond, kMillisecond, kHour), "20",
+         "How long a daemon that was asked to stop goes on writing what it has. The rest stays in "
+         "the spool for the next start.");
+}
+
+void AddDatabase(Table* t) {
+  t->Group("Database");
+  t->Add("DATABASE_URL", &Settings::database_url, TextSetting(), "",
+         "Connection string or URL of PostgreSQL. Wins over PG_HOST, PG_PORT, PG_DB, PG_USER and "
+         "PG_PASS.")
+      .secret = true;
+  t->Add("PG_HOST", &Settings::pg_host, TextSetting(), "iot-postgres",
+         "Host name, address or socket directory of PostgreSQL.");
+  t->Add("PG_PORT", &Settings::pg_port, PortSetting(), "5432", "Port of PostgreSQL.");
+  t->Add("PG_DB", &Settings::pg_db, TextSetting(), "iotcloud", "Name of the database.");
+  t->Add("PG_USER", &Settings::pg_user, TextSetting(), "iot", "Role to connect as.");
+  t->Add("PG_PASS", &Settings::pg_pass, TextSetting(), "iot_dev", "Password of PG_USER.").secret =
+      true;
+  t->Add("PG_CONNECT_TIMEOUT", &Settings::pg_connect_timeout,
+         DurationSetting(kSecond, 100 * kMillisecond, 10 * kMinute), "5s",
+         "Longest wait for a connection.");
+  t->Add("WRITE_TIMEOUT", &Settings::write_timeout,
+         DurationSetting(kSecond, 100 * kMillisecond, kHour), "30s",
+         "Deadline of every database statement. Past it the connection is given up and the chunk "
+         "is tried again.");
+  t->Add("RETRY_MIN", &Settings::retry_min, DurationSetting(kMillisecond, kMillisecond, kHour),
+         "100ms", "First wait before a failed chunk is tried again; it doubles every time.");
+  t->Add("RETRY_MAX", &Settings::retry_max, DurationSetting(kMillisecond, kMillisecond, kHour),
+         "10s", "Longest wait before a failed chunk is tried again.");
+  t->Add("SETTINGS_POLL_SECONDS", &Settings::settings_poll,
+         DurationSetting(kSecond, 100 * kMillisecond, kDay), "5",
+         "How often the table app_settings is read.");
+  t->Add("TELEMETRY_RETENTION", &Settings::telemetry_retention,
+         DurationSetting(kDay, {}, 100 * kYear), "0",
+         "Telemetry older than this is dropped, a daily partition at a time. 0 keeps it for ever.");
+  t->Add("PARTITIONS_AHEAD_DAYS", &Settings::partitions_ahead_days, IntegerSetting(1, 366), "7",
+         "For how many days to come the partitions of telemetry are made in advance.");
+}
+
+void AddChecks(Table* t) {
+  t->Group("Checks");
+  t->Add("MAX_PAYLOAD_BYTES", &Settings::max_payload_bytes, BytesSetting(1, 64 * kMiB), "8192",
+         "Largest payload accepted.")
+      .reloadable = true;
+  t->Add("TS_MAX_AGE", &Settings::ts_max_age, DurationSetting(kSecond, kSecond, 100 * kYear), "30d",
+         "How far in the past the time of a reading may lie.");
+  t->Add("TS_MAX_AHEAD", &Settings::ts_max_ahead, DurationSetting(kSecond, {}, kYear), "10m",
+         "How far in the future the time of a reading may lie.");
+  t->Add("AUTO_PROVISION", &Settings::auto_provision, FlagSetting(), "0",
+         "Add a device that is not in the registry, if its tenant's subscription has room.");
+  t->Add(
+      "IDENTITY_MODE", &Settings::identity_mode,
+      ChoiceSetting<IdentityMode>(
+          {{"topic", IdentityMode::kTopic}, {"stamp", IdentityMode::kStamp}}),
+      "topic",
+      "What proves the sender where no token does: topic believes the topic, as the broker let "
+      "the message pass; stamp wants the mark of the broker's plugin, which this version does not "
+      "know yet.");
+  t->Add("CERT_AUTH_ENABLED", &Settings::cert_auth_enabled, FlagSetting(), "0",
+         "Take an active, unexpired certificate of the device as proof.");
+  t->Add("REQUIRE_TOKEN", &Settings::require_token, FlagSetting(), "1",
+         "Ask for the device's provision token where no certificate proves it.");
+  t->Add("AUTH_CACHE_TTL_SECONDS", &Settings::auth_cache_ttl,
+         DurationSetting(kSecond, kMillisecond, kDay), "60",
+         "How long what is known of a device is used before it is read again.");
+  t->Add("AUTH_CACHE_NEGATIVE_TTL_SECONDS", &Settings::auth_cache_negative_ttl,
+         DurationSetting(kSecond, {}, kDay), "10",
+         "The same for a device that is not in the registry.");
+  t->Add("AUTH_CACHE_MAX_SIZE", &Settings::auth_cache_max_size, IntegerSetting(1, 100'000'000),
+         "100000",
+         "Most devices kept in memory; give it the size of the fleet. The service before this one "
+         "had 10000.");
+  t->Add("RATE_LIMIT_RPS", &Settings::rate_limit_rps, RealSetting(0.001, 1'000'000), "5",
+         "Messages a second that each device may send in the long run.")
+      .reloadable = true;
+  t->Add("RATE_LIMIT_BURST", &Settings::rate_limit_burst, RealSetting(1, 1'000'000), "20",
+         "Messages that a device may send at once after a pause.")
+      .reloadable = true;
+  t->Add("BUCKET_TTL_SECONDS", &Settings::bucket_ttl, DurationSetting(kSecond, kSecond, kYear),
+         "3600", "A device's rate is forgotten when it has sent nothing for this long.");
+  t->Add("BUCKET_CLEANUP_INTERVAL", &Settings::bucket_cleanup_interval,
+         DurationSetting(kSecond, kSecond, kDay), "300",
+         "How often forgotten rates are cleared from memory.");
+}
+
+void AddQuarantine(Table* t) {
+  t->Group("Quarantine");
+  t->Add("STORE_REJECTS", &Settings::store_rejects, FlagSetting(), "1",
+         "Store rejected messages in quarantine_events. They are counted in any case.")
+      .reloadable = true;
+  t->Add("QUARANTINE_PER_DEVICE_PER_MINUTE", &Settings::quarantine_per_device_per_minute,
+         IntegerSetting(0, 1'000'000'000), "60",
+         "Most messages stored per device, reason and minute. The rest is counted.");
+  t->Add("QUARANTINE_PER_MINUTE", &Settings::quarantine_per_minute,
+         IntegerSetting(0, 1'000'000'000), "60000",
+         "Most messages stored per minute, all devices together. The rest is counted.");
+  t->Add("QUARANTINE_PAYLOAD_MAX_BYTES", &Settings::quarantine_payload_max_bytes,
+         BytesSetting(256, 64 * kMiB), "16KiB",
+         "How much of a rejected payload is stored. What was cut off cannot be replayed.");
+  t->Add("COUNTERS_ENABLED", &Settings::counters_enabled, FlagSetting(), "1",
+         "Count rejects per minute, tenant and reason in quarantine_counters_minute.");
+}
+
+void AddObserving(Table* t) {
+  t->Group("Observing");
+  t->Add("HTTP_HOST", &Settings::http_host, TextSetting(), "0.0.0.0",
+         "Address on which /health, /ready and /metrics are served.");
+  t->Add("HTTP_PORT", &Settings::http_port, PortSetting(0), "8080",
+         "Port of the same; 0 takes any free one.");
+  t->Add("SERVICE_NAME", &Settings::service_name, TextSetting(), "ingest",
+         "Name of the daemon in logs and in /health.");
+  t->Add("LOG_LEVEL", &Settings::log_level,
+         ChoiceSetting<LogLevel>({{"DEBUG", LogLevel::kDebug},
+                                  {"INFO", LogLevel::kInfo},
+                                  {"WARNING", LogLevel::kWarning},
+                                  {"ERROR", LogLevel::kError}}),
+         "INFO", "The least important lines to write.");
+  t->Add("LOG_FORMAT", &Settings::log_format,
+         ChoiceSetting<LogFormat>({{"text", LogFormat::kText}, {"json", LogFormat::kJson}}), "text",
+         "How a line is written, to standard error.");
+  t->Add("LOG_STATS_EVERY_SECONDS", &Settings::log_stats_every,
+         DurationSetting(kSecond, kSecond, kDay), "30", "How often a line sums up the work done.");
+}
+
+// What must hold between settings that are each right by themselves.
+struct Rule {
+  std::vector<std::string> settings;  // named in the message, with their values
+  std::string sentence;
+  bool (*holds)(const Settings&);
+};
+
+bool IsGroupName(const std::string& name) {
+  return name.find_first_of("/+#") == std::string::npos;
+}
+
+const std::vector<Rule>& Rules() {
+  using S = const Settings&;
+  static const std::vector<Rule> rules = {
+      {{"FLUSH_INTERVAL_MS", "DRAIN_SECONDS"},
+       "a chunk must be able to fill and be written while the daemon drains, so the flush interval "
+       "must be shorter than the drain",
+       [](S s) { return s.flush_interval < s.drain; }},
+      {{"AUTH_CACHE_NEGATIVE_TTL_SECONDS", "AUTH_CACHE_TTL_SECONDS"},
+       "an unknown device must not be remembered longer than a known one",
+       [](S s) { return s.auth_cache_negative_ttl <= s.auth_cache_ttl; }},
+      {{"INGEST_WORKER_COUNT", "BATCH_SIZE", "INGEST_QUEUE_SIZE"},
+       "the queue must hold a full batch of every worker, so workers times batch size must not "
+       "exceed it",
+       [](S s) { return s.ingest_worker_count * s.batch_size <= s.ingest_queue_size; }},
+      {{"SPOOL_SEGMENT_BYTES", "SPOOL_MAX_BYTES"},
+       "the spool is freed a segment at a time, so it must have room for at least four",
+       [](S s) { return s.spool_segment_bytes * 4 <= s.spool_max_bytes; }},
+      {{"MAX_PAYLOAD_BYTES", "CHUNK_MAX_BYTES"},
+       "a chunk must have room for the largest payload",
+       [](S s) { return s.max_payload_bytes <= s.chunk_max_bytes; }},
+      {{"QUARANTINE_PAYLOAD_MAX_BYTES", "CHUNK_MAX_BYTES"},
+       "a stored payload must not be larger than a chunk",
+       [](S s) { return s.quarantine_payload_max_bytes <= s.chunk_max_bytes; }},
+      {{"MQTT_CLIENT_CERT", "MQTT_CLIENT_KEY"},
+       "a certificate and its key are set both or neither",
+       [](S s) { return s.mqtt_client_cert.empty() == s.mqtt_client_key.empty(); }},
+      {{"MQTT_CLIENT_CERT", "MQTT_CA_CERT"},
+       "a client certificate needs TLS, which is used only when the file of the CA exists",
+       [](S s) { return s.mqtt_client_cert.empty() || !s.mqtt_ca_cert.empty(); }},
+      {{"MQTT_SHARED_GROUP"},
+       "the name of a group must not contain /, + or #",
+       [](S s) { return IsGroupName(s.mqtt_shared_group); }},
+      {{"MQTT_RECONNECT_MIN", "MQTT_RECONNECT_MAX"},
+       "the first wait must not be longer than the longest",
+       [](S s) { return s.mqtt_reconnect_min <= s.mqtt_reconnect_max; }},
+      {{"RETRY_MIN", "RETRY_MAX"},
+       "the first wait must not be longer than the longest",
+       [](S s) { return s.retry_min <= s.retry_max; }},
+      {{"WRITE_TIMEOUT", "PG_CONNECT_TIMEOUT"},
+       "a statement must be given more time than connecting",
+       [](S s) { return s.write_timeout > s.pg_connect_timeout; }},
+      {{"TELEMETRY_RETENTION"},
+       "partitions are a day long, so the retention must be 0 or at least 1d",
+       [](S s) {
+         return s.telemetry_retention == milliseconds(0) || s.telemetry_retention >= kDay;
+       }},
+      {{"TS_MAX_AGE", "TELEMETRY_RETENTION"},
+       "a reading must not be accepted that is already old enough to be dropped",
+       [](S s) {
+         return s.telemetry_retention == milliseconds(0) || s.ts_max_age <= s.telemetry_retention;
+       }},
+      {{"BUCKET_TTL_SECONDS", "RATE_LIMIT_RPS", "RATE_LIMIT_BURST"},
+       "a rate must not be forgotten before the device may send its whole burst again",
+       [](S s) {
+         const std::chrono::duration<double> forgotten_after = s.bucket_ttl;
+         return forgotten_after.count() * s.rate_limit_rps >= s.rate_limit_burst;
+       }},
+      {{"IDENTITY_MODE"},
+       "stamps of the broker's plugin are not supported by this version; set it to topic",
+       [](S s) { return s.identity_mode == IdentityMode::kTopic; }},
+  };
+  return rules;
+}
+
+// A setting that was given and read, for rules and messages.
+class Given {
+ public:
+  Given(const std::vector<SettingValue>& values, std::vector<SettingError>* errors)
+      : values_(values), errors_(*errors) {}
+
+  bool Wrong(const std::string& name) const {
+    return std::any_of(errors_.begin(), errors_.end(),
+                       [&](const SettingError& error) { return error.name == name; });
+  }
+  SettingSource Source(const std::string& name) const { return values_[Row(name)].source; }
+  std::string Show(const std::string& name) const {
+    return ShowSetting(SettingsTable().settings()[Row(name)], values_[Row(name)].text);
+  }
+  void Refuse(const std::vector<std::string>& names, const std::string& sentence) {
+    std::string message;
+    for (const std::string& name : names) message += (message.empty() ? "" : ", ") + Show(name);
+    // What two settings do wrong together leaves each of them right for other rules.
+    errors_.push_back({names.size() == 1 ? names.front() : "", message + ": " + sentence});
+  }
+
+ private:
+  static size_t Row(const std::string& name) {
+    return static_cast<size_t>(SettingsTable().Find(name) - SettingsTable().settings().data());
+  }
+
+  const std::vector<SettingValue>& values_;
+  std::vector<SettingError>& errors_;
+};
+
+// A file that can be read, or none.
+void CheckFile(const std::string& name, const std::string& path, Given* given) {
+  if (path.empty() || ::access(path.c_str(), R_OK) == 0) return;
+  given->Refuse({name}, std::string("the file cannot be read: ") + std::strerror(errno));
+}
+
+void CheckFiles(Settings* settings, Given* given) {
+  std::error_code unknown;
+  if (given->Source("MQTT_CA_CERT") == SettingSource::kDefault &&
+      !std::filesystem::exists(settings->mqtt_ca_cert, unknown) && !unknown) {
+    settings->mqtt_ca_cert.clear();
+  }
+  CheckFile("MQTT_CA_CERT", settings->mqtt_ca_cert, given);
+  CheckFile("MQTT_CLIENT_CERT", settings->mqtt_client_cert, given);
+  CheckFile("MQTT_CLIENT_KEY", settings->mqtt_client_key, given);
+}
+
+void CheckRules(const Settings& settings, Given* given) {
+  for (const Rule& rule : Rules()) {
+    const bool judged = std::none_of(rule.settings.begin(), rule.settings.end(),
+                                     [&](const auto& name) { return given->Wrong(name); });
+    if (judged && !rule.holds(settings)) given->Refuse(rule.settings, rule.sentence);
+  }
+}
+
+// A value of a libpq connection string.
+std::string Quoted(const std::string& value) {
+  std::string quoted = "'";
+  for (const char c : value) {
+    if (c == '\'' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + "'";
+}
+
+}  // namespace
+
+std::string Settings::Conninfo() const {
+  if (!database_url.empty()) return database_url;
+  return "host=" + Quoted(pg_host) + " port=" + std::to_string(pg_port) +
+         " dbname=" + Quoted(pg_db) + " user=" + Quoted(pg_user) + " password=" + Quoted(pg_pass);
+}
+
+const SettingTable<Settings>& SettingsTable() {
+  static const Table table = [] {
+    Table t;
+    AddBroker(&t);
+    AddSpool(&t);
+    AddWork(&t);
+    AddDatabase(&t);
+    AddChecks(&t);
+    AddQuarantine(&t);
+    AddObserving(&t);
+    return t;
+  }();
+  return table;
+}
+
+Result<Settings> LoadSettings(const Environment& environment) {
+  Settings settings;
+  std::vector<SettingError> errors;
+  const Table& table = SettingsTable();
+  const std::vector<SettingValue> values = ReadSettings(table.settings(), environment, &errors);
+  table.Assign(values, &settings, &errors);
+  Given given(values, &errors);
+  CheckFiles(&settings, &given);
+  CheckRules(settings, &given);
+  if (errors.empty()) return settings;
+  std::string message;
+  for (const SettingError& error : errors) {
+    message += (message.empty() ? "" : "\n") + error.message;
+  }
+  return Status(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+std::string RenderConfiguration(const Environment& environment) {
+  std::vector<SettingError> errors;
+  const auto& settings = SettingsTable().settings();
+  return RenderSettings(settings, ReadSettings(settings, environment, &errors));
+}
+
+std::string RenderConfigurationHelp() {
+  return RenderSettingsHelp(SettingsTable().settings());
+}
+
+std::string RenderConfigurationPage() {
+  std::string page = R"(# Configuration
+
+<!-- Made by `sluice ingest --print-docs`; edit the table in ingest/settings.cc instead. -->
+
+Sluice is configured by environment variables. An empty variable counts as not set. All mistakes are
+reported together, and a daemon with a mistake does not start.
+
+* `sluice ingest --check` says what is wrong and exits.
+* `sluice ingest --print-config` prints what is in force and where each value comes from.
+* A **secret** `NAME` may also be given as `NAME_FILE`, the path of a file that holds it (one newline
+  at its end is dropped). Setting both is an error. Secrets are never printed or logged.
+* A **reloadable** setting is overruled by a row of the same name in the table `app_settings`, which
+  is read every `SETTINGS_POLL_SECONDS`.
+
+How values are written:
+
+* duration: a whole number and `ms`, `s`, `m`, `h` or `d`. A bare number counts the unit that the
+  table gives.
+* bytes: a whole number and `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024) or `kB`, `MB`, `GB`, `TB`
+  (powers of 1000). A bare number counts bytes.
+* flag: `1`, `true`, `yes`, `on` or `0`, `false`, `no`, `off`, in any case.
+* list: separated by commas; spaces around the places are dropped.
+* choice: in any case.
+
+)" + RenderSettingsMarkdown(SettingsTable().settings());
+  page += "\n## What must hold between settings\n\n";
+  for (const Rule& rule : Rules()) {
+    page += "* ";
+    for (size_t i = 0; i < rule.settings.size(); ++i) {
+      page += (i > 0 ? ", `" : "`") + rule.settings[i] + "`";
+    }
+    page += ": " + rule.sentence + ".\n";
+  }
+  return page;
+}
+
+}  // namespace sluice
