@@ -1,0 +1,55 @@
+// The simulated fleet: publishes on a fixed timetable whatever the broker does (open loop), and
+// accounts for every message until the broker has acknowledged it.
+#pragma once
+
+#include <csignal>
+#include <cstdint>
+#include <string>
+
+#include "base/status.h"
+#include "loadtest/message.h"
+#include "loadtest/model.h"
+
+namespace sluice::loadtest {
+
+struct FleetOptions {
+  std::string host = "127.0.0.1";
+  int port = 1883;
+  std::string username;
+  std::string password;
+  int connections = 4;
+  size_t window = 5000;    // unacknowledged messages per connection
+  bool reconnect = false;  // go on when a connection is lost, else stop with an error
+
+  FleetShape shape;
+  MessageOptions message;
+  double rate = 2000;   // messages a second
+  int64_t seconds = 0;  // 0: no end by time
+  uint64_t count = 0;   // 0: no end by number
+  std::vector<Kind> bad_kinds;
+  double bad_percent = 1;  // of all messages, for each of bad_kinds; together below 100
+  uint64_t first_seq = 1;
+  uint64_t seed = 1;
+  int64_t drain_seconds = 30;  // how long to wait for the last acknowledgements
+  std::string ack_log;         // path, or empty
+  bool quiet = false;          // no line a second on standard error
+};
+
+struct FleetReport {
+  uint64_t published = 0;
+  uint64_t acknowledged = 0;
+  uint64_t good = 0;  // of the acknowledged
+  uint64_t bad = 0;
+  double seconds = 0;      // from the first message to the end of publishing
+  int64_t lag_ms_max = 0;  // how late the latest message was against the timetable
+
+  bool complete() const { return acknowledged == published; }
+  std::string Line() const;
+};
+
+// Runs until the timetable ends, *stop becomes non-zero or something fails, then waits for the
+// outstanding acknowledgements. The report is filled in either way. Single-threaded.
+Status RunFleet(const FleetOptions& options, const volatile std::sig_atomic_t* stop,
+                FleetReport* report);
+
+}  // namespace sluice::loadtest

@@ -1,0 +1,14 @@
+// One HTTP GET, as little of it as reading /metrics needs.
+#pragma once
+
+#include <string>
+
+#include "base/status.h"
+
+namespace sluice::loadtest {
+
+// The body of `url` (http://host[:port][/path]; an absent path becomes `default_path`). Waits at
+// most two seconds for each step. kRejected for any status but 200.
+Result<std::string> HttpGet(const std::string& url, const std::string& default_path);
+
+}  // namespace sluice::loadtest

@@ -1,0 +1,160 @@
+#include "loadtest/connection.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice::loadtest {
+namespace {
+
+// A Connection and the broker's end of it, played by the test.
+class ConnectionTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    listener_.Reset(::socket(AF_INET, SOCK_STREAM, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    ASSERT_EQ(::bind(listener_.get(), generic, sizeof address), 0);
+    ASSERT_EQ(::listen(listener_.get(), 5), 0);
+    options_.address_length = sizeof address;
+    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&options_.address),
+                  &options_.address_length);
+    options_.window = 3;
+    log_.emplace(*AckLog::Open("", {}));
+    connection_.emplace(options_, "test", &library_, &*log_);
+  }
+
+  // Connects and accepts, up to and including CONNACK.
+  void Connect(unsigned char return_code = 0) {
+    const Result<int> fd = connection_->Open();
+    ASSERT_TRUE(fd.ok());
+    fd_ = *fd;
+    broker_.Reset(::accept(listener_.get(), nullptr, nullptr));
+    ASSERT_TRUE(connection_->OnEvents(EPOLLOUT).ok());
+    ASSERT_TRUE(connection_->Flush().ok());
+    EXPECT_EQ(Received(), EncodeConnect("test", "", ""));
+    Answer({0x20, 2, 0, return_code});
+  }
+  void Answer(const std::vector<unsigned char>& bytes) {
+    ASSERT_EQ(::send(broker_.get(), bytes.data(), bytes.size(), 0),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  Status Read() {
+    pollfd readable = {fd_, POLLIN, 0};
+    EXPECT_EQ(::poll(&readable, 1, 5000), 1);
+    return connection_->OnEvents(EPOLLIN);
+  }
+  std::string Received() {
+    std::array<char, 65536> buffer;
+    const ssize_t n = ::recv(broker_.get(), buffer.data(), buffer.size(), 0);
+    return {buffer.data(), static_cast<size_t>(std::max<ssize_t>(n, 0))};
+  }
+  void Send(uint64_t seq) { connection_->Send({seq, 0, 0, Kind::kGood}, FormatTime(0)); }
+  // The PUBLISH of `seq` as the broker should see it.
+  std::string Expected(uint16_t packet_id, uint64_t seq, bool dup) {
+    std::string bytes;
+    library_.Get(0, Kind::kGood).Append(packet_id, seq, FormatTime(0), dup, &bytes);
+    return bytes;
+  }
+
+  MessageLibrary library_{FleetShape{}, MessageOptions{}};
+  ConnectionOptions options_;
+  UniqueFd listener_;
+  UniqueFd broker_;
+  int fd_ = -1;
+  std::optional<AckLog> log_;
+  std::optional<Connection> connection_;
+};
+
+TEST_F(ConnectionTest, PublishesOnceTheBrokerHasAccepted) {
+  Connect();
+  EXPECT_FALSE(connection_->ready());
+  ASSERT_TRUE(Read().ok());
+  EXPECT_TRUE(connection_->ready());
+  Send(41);
+  Send(42);
+  ASSERT_TRUE(connection_->Flush().ok());
+  EXPECT_EQ(Received(), Expected(1, 41, false) + Expected(2, 42, false));
+}
+
+TEST_F(ConnectionTest, SaysWhyTheBrokerRefused) {
+  Connect(5);
+  const Status status = Read();
+  EXPECT_EQ(status.code(), ErrorCode::kRejected);
+  EXPECT_FALSE(connection_->opened());
+}
+
+TEST_F(ConnectionTest, HasNoRoomWhileTheOldestOfAFullWindowIsUnacknowledged) {
+  Connect();
+  ASSERT_TRUE(Read().ok());
+  for (uint64_t seq = 1; seq <= 3; ++seq) Send(seq);
+  EXPECT_FALSE(connection_->HasRoom());
+  Answer({0x40, 2, 0, 2});
+  ASSERT_TRUE(Read().ok());
+  EXPECT_EQ(connection_->acknowledged(), 1U);
+  EXPECT_FALSE(connection_->HasRoom());
+  Answer({0x40, 2, 0, 1});
+  ASSERT_TRUE(Read().ok());
+  EXPECT_TRUE(connection_->HasRoom());
+  EXPECT_EQ(connection_->outstanding(), 1U);
+}
+
+TEST_F(ConnectionTest, SendsWhatIsUnacknowledgedAgainWithDupAfterAReconnect) {
+  Connect();
+  ASSERT_TRUE(Read().ok());
+  for (uint64_t seq = 1; seq <= 3; ++seq) Send(seq);
+  ASSERT_TRUE(connection_->Flush().ok());
+  EXPECT_FALSE(Received().empty());
+  Answer({0x40, 2, 0, 2});
+  ASSERT_TRUE(Read().ok());
+  broker_.Reset();
+  EXPECT_FALSE(Read().ok());
+  EXPECT_FALSE(connection_->opened());
+
+  Connect();
+  ASSERT_TRUE(Read().ok());
+  ASSERT_TRUE(connection_->Flush().ok());
+  EXPECT_EQ(Received(), Expected(1, 1, true) + Expected(3, 3, true));
+  Answer({0x40, 2, 0, 1, 0x40, 2, 0, 3});
+  ASSERT_TRUE(Read().ok());
+  EXPECT_EQ(connection_->published(), 3U);
+  EXPECT_EQ(connection_->acknowledged(), 3U);
+}
+
+TEST_F(ConnectionTest, UsesPacketIdsAgainFromOneAfterTheLast) {
+  Connect();
+  ASSERT_TRUE(Read().ok());
+  for (int i = 1; i <= 65535; ++i) {
+    Send(1);
+    Answer({0x40, 2, static_cast<unsigned char>(i >> 8), static_cast<unsigned char>(i & 0xFF)});
+    ASSERT_TRUE(Read().ok());
+    ASSERT_TRUE(connection_->Flush().ok());
+    ASSERT_FALSE(Received().empty());
+  }
+  Send(1);
+  ASSERT_TRUE(connection_->Flush().ok());
+  EXPECT_EQ(Received(), Expected(1, 1, false));
+}
+
+TEST_F(ConnectionTest, RefusesAnAcknowledgementOfNothing) {
+  for (const unsigned char packet_id : {0, 2}) {
+    Connect();
+    ASSERT_TRUE(Read().ok());
+    if (connection_->published() == 0) Send(1);
+    Answer({0x40, 2, 0, packet_id});
+    EXPECT_EQ(Read().code(), ErrorCode::kCorrupt);
+    EXPECT_EQ(connection_->acknowledged(), 0U);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::loadtest
