@@ -47,7 +47,7 @@ TEST(BrokerPacketReader, FindsPacketsHoweverReadsSplitThem) {
     BrokerPacketReader reader;
     std::vector<BrokerPacket> packets;
     for (size_t at = 0; at < stream.size(); at += step) {
-      reader.Feed(std::string_view(stream).substr(at, step));
+      reader.Feed(stream.substr(at, step));
       BrokerPacket packet;
       while (reader.Next(&packet) == Outcome::kPacket) packets.push_back(packet);
     }

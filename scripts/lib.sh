@@ -1,0 +1,142 @@
+# Shared bash functions; source it after `set -euo pipefail`. Nothing runs on sourcing.
+#
+# Servers started here listen on 127.0.0.1 only, in a session of their own (a Ctrl-C at the terminal
+# does not reach them), and are ended by the pid that started them.
+# shellcheck shell=bash
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+  say "${0##*/}: $*"
+  exit 1
+}
+
+# server_started NAME PID: called by start_* as soon as there is a process to end, before anything
+# can fail. Define your own after sourcing this file.
+server_started() { :; }
+
+# free_port FIRST: prints the first port from FIRST on that nobody listens on at 127.0.0.1.
+free_port() {
+  local port
+  for ((port = $1; port < $1 + 1000; ++port)); do
+    (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port" && return; }
+  done
+  die "no free port from $1 on"
+}
+
+# remembered_port FILE FIRST: like free_port, but prefers the one that FILE holds from last time.
+remembered_port() {
+  local port
+  port=$(free_port "$(cat "$1" 2>/dev/null || echo "$2")")
+  echo "$port" | tee "$1"
+}
+
+# wait_for SECONDS COMMAND…: repeats the command until it succeeds; false when time is up.
+wait_for() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.1
+  done
+}
+
+running() { kill -0 "$1" 2>/dev/null; }
+
+# end_pid SECONDS PID [SIGNAL]: asks the process to end, waits, and kills it when time is up.
+# False when it had to be killed.
+end_pid() {
+  running "$2" || return 0
+  kill -s "${3:-TERM}" "$2" 2>/dev/null || return 0
+  wait_for "$1" process_gone "$2" && return
+  kill -s KILL "$2" 2>/dev/null
+  return 1
+}
+
+# True for a zombie, too: it only waits for its parent to look.
+process_gone() {
+  local state
+  state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || return 0
+  [[ -z $state || $state == Z ]]
+}
+
+# as_user USER COMMAND…: root becomes USER; anybody else stays who they are. exec's, so $! is the
+# command's own pid: use it in a background job or a subshell.
+as_user() {
+  if ((EUID == 0)); then
+    exec setpriv --reuid="$1" --regid="$(id -gn "$1")" --init-groups -- "${@:2}"
+  fi
+  exec "${@:2}"
+}
+
+# private_directory PATH USER: makes PATH, for USER only when we are root. Where USER cannot reach
+# it (a closed directory above), PATH becomes a link to a fresh directory under /tmp.
+private_directory() {
+  local path=$1 user=$2 real
+  ((EUID == 0)) || user=$(id -un)
+  [[ -d $path ]] && (as_user "$user" test -w "$path") && return
+  rm -rf "$path"
+  mkdir -p "$path"
+  if ((EUID == 0)); then chown "$user:" "$path"; fi
+  chmod 700 "$path"
+  (as_user "$user" test -w "$path") && return
+  rmdir "$path"
+  real=$(mktemp -d "/tmp/${path##*/}.XXXXXX")
+  if ((EUID == 0)); then chown "$user:" "$real"; fi
+  ln -s "$real" "$path"
+}
+
+# postgres_bin: prints the directory of the newest installed server's programs.
+postgres_bin() {
+  local newest
+  newest=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+  [[ -x $newest/postgres ]] || die "PostgreSQL is not installed; see scripts/packages"
+  echo "$newest"
+}
+
+# start_postgres DATA PORT LOG PASSFILE: starts a server of its own, with superuser postgres, whose
+# password goes to PASSFILE (for PGPASSFILE) when DATA is new.
+start_postgres() {
+  local data=$1 port=$2 log=$3 passfile=$4 bin password
+  bin=$(postgres_bin)
+  private_directory "$data" postgres
+  if [[ ! -e $data/PG_VERSION || ! -s $passfile ]]; then
+    find "$data/" -mindepth 1 -delete
+    password=$(random_password)
+    (umask 077 && echo "127.0.0.1:*:*:postgres:$password" >"$passfile")
+    # initdb opens the password's file by name, so the pipe must be the server user's own.
+    # shellcheck disable=SC2016  # expanded by the inner shell
+    (cd / && as_user postgres bash -c '"$1/initdb" -D "$2" -U postgres -A scram-sha-256 -E UTF8 \
+      --locale=C.UTF-8 --pwfile=<(cat)' _ "$bin" "$data" <<<"$password") >"$log" 2>&1 ||
+      die "initdb failed; see $log"
+  fi
+  : >>"$log"
+  (cd / && as_user postgres setsid "$bin/postgres" -D "$data" -p "$port" \
+    -c listen_addresses=127.0.0.1 -c unix_socket_directories= >>"$log" 2>&1) &
+  server_started postgres $!
+  PGPASSFILE=$passfile wait_for 60 \
+    psql -qAt -h 127.0.0.1 -p "$port" -U postgres -d postgres -c 'SELECT 1' ||
+    die "PostgreSQL does not answer; see $log"
+}
+
+random_password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+# start_mosquitto CONFIG DATA PORT LOG: starts a broker that takes anybody on the machine. CONFIG is
+# a file without listener; the rest is added to a copy in DATA.
+start_mosquitto() {
+  local config=$1 data=$2 port=$3 log=$4 program
+  program=$(PATH=$PATH:/usr/sbin:/sbin command -v mosquitto) || die "Mosquitto is not installed"
+  private_directory "$data" mosquitto
+  {
+    cat "$config"
+    printf '\n# Added by %s.\n' "${0##*/}"
+    printf 'listener %s 127.0.0.1\nallow_anonymous true\n' "$port"
+    printf 'persistence_location %s/\nlog_dest stderr\n' "$data"
+  } >"$data/mosquitto.conf"
+  : >>"$log"
+  (as_user mosquitto setsid "$program" -c "$data/mosquitto.conf" >>"$log" 2>&1) &
+  server_started mosquitto $!
+  wait_for 20 port_answers "$port" || die "Mosquitto does not answer; see $log"
+}
+
+port_answers() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
