@@ -1,0 +1,136 @@
+#include "auth/registry_store.h"
+
+#include "base/log.h"
+
+namespace sluice {
+namespace {
+
+// Keys arrive as two text arrays; ORDINALITY gives the answers their places. Certificates are
+// looked at by device only: which of several is newest does not matter, whether one is good does.
+constexpr const char* kLookupSql = R"sql(
+SELECT k.ord, r.site_id, r.status = 'ACTIVE', s.status, r.provision_token_hash,
+       c.any_certificate, c.valid_until, r.location_source IS NULL OR r.location_source = 'auto',
+       r.latitude, r.longitude
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, device_id, ord)
+JOIN device_registry r ON r.tenant_id = k.tenant_id AND r.device_id = k.device_id
+LEFT JOIN subscriptions s ON s.subscription_id = r.subscription_id
+CROSS JOIN LATERAL (
+  SELECT count(*) > 0 AS any_certificate,
+         (extract(epoch FROM max(d.not_after) FILTER (
+            WHERE d.status = 'ACTIVE' AND d.not_before <= now())) * 1000000)::bigint AS valid_until
+  FROM device_certificates d
+  WHERE d.tenant_id = k.tenant_id AND d.device_id = k.device_id) c)sql";
+
+// Column numbers of kLookupSql.
+enum : int {
+  kOrd,
+  kSite,
+  kActive,
+  kSubStatus,
+  kTokenHash,
+  kAnyCert,
+  kValidUntil,
+  kAuto,
+  kLat,
+  kLng
+};
+
+// A PostgreSQL array literal of text.
+std::string ArrayLiteral(std::span<const DeviceKeyView> keys,
+                         std::string_view DeviceKeyView::*part) {
+  std::string out = "{";
+  for (const DeviceKeyView& key : keys) {
+    if (out.size() > 1) out += ',';
+    out += '"';
+    for (const char c : key.*part) {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+    out += '"';
+  }
+  out += '}';
+  return out;
+}
+
+Subscription SubscriptionFrom(std::string_view status) {
+  if (status == "SUSPENDED") return Subscription::kSuspended;
+  if (status == "EXPIRED") return Subscription::kExpired;
+  return Subscription::kOpen;
+}
+
+DeviceRef RecordFrom(const PgRows& rows, int row) {
+  auto record = std::make_shared<DeviceRecord>();
+  record->site_id = rows.Text(row, kSite);
+  record->active = rows.Bool(row, kActive);
+  record->subscription = SubscriptionFrom(rows.Text(row, kSubStatus));
+  record->token_hash = DigestFromHex(rows.Text(row, kTokenHash));
+  record->has_certificate = rows.Bool(row, kAnyCert);
+  record->certificate_until = rows.Int(row, kValidUntil);
+  record->location_follows_device = rows.Bool(row, kAuto);
+  if (!rows.IsNull(row, kLat)) record->latitude = rows.Double(row, kLat);
+  if (!rows.IsNull(row, kLng)) record->longitude = rows.Double(row, kLng);
+  return record;
+}
+
+// One transaction in one statement block. The advisory lock makes two daemons that meet the same
+// new device take turns; the subscription's row lock keeps active_device_count true.
+constexpr const char* kProvisionSql = R"sql(
+WITH room AS (
+  SELECT subscription_id FROM subscriptions
+  WHERE tenant_id = $1 AND subscription_type = 'MAIN' AND status = 'ACTIVE'
+  ORDER BY created_at, subscription_id LIMIT 1 FOR UPDATE),
+taken AS (
+  UPDATE subscriptions s
+  SET active_device_count = s.active_device_count + 1, updated_at = now()
+  FROM room WHERE s.subscription_id = room.subscription_id
+    AND s.active_device_count < s.device_limit
+  RETURNING s.subscription_id)
+INSERT INTO device_registry (tenant_id, device_id, site_id, status, subscription_id)
+SELECT $1, $2, $3, 'ACTIVE', subscription_id FROM taken)sql";
+
+}  // namespace
+
+PgResult<std::vector<DeviceRef>> RegistryStore::Lookup(std::span<const DeviceKeyView> keys) {
+  auto connection = session_.Acquire();
+  if (!connection.ok()) return connection.error();
+  auto rows = (*connection)
+                  ->ExecParams(kLookupSql, {ArrayLiteral(keys, &DeviceKeyView::tenant),
+                                            ArrayLiteral(keys, &DeviceKeyView::device)});
+  if (!rows.ok()) return rows.error();
+  std::vector<DeviceRef> records(keys.size());
+  for (int row = 0; row < rows->size(); ++row) {
+    records[static_cast<size_t>(rows->Int(row, kOrd)) - 1] = RecordFrom(*rows, row);
+  }
+  return records;
+}
+
+PgResult<Provisioned> RegistryStore::Provision(DeviceKeyView key, std::string_view site_id) {
+  auto connection = session_.Acquire();
+  if (!connection.ok()) return connection.error();
+  PgConnection& db = **connection;
+  const std::string tenant(key.tenant);
+  const std::string device(key.device);
+
+  if (auto begun = db.Exec("BEGIN"); !begun.ok()) return begun.error();
+  const auto give_up = [&db](const PgError& error) {
+    if (db.alive()) (void)db.Exec("ROLLBACK").ok();
+    return error;
+  };
+  auto locked = db.ExecParams(
+      "SELECT pg_advisory_xact_lock(hashtextextended('sluice provision ' || $1, 0))", {tenant});
+  if (!locked.ok()) return give_up(locked.error());
+  auto known = db.ExecParams(
+      "SELECT 1 FROM device_registry WHERE tenant_id = $1 AND device_id = $2", {tenant, device});
+  if (!known.ok()) return give_up(known.error());
+  bool registered = known->size() > 0;
+  if (!registered) {
+    auto added = db.ExecParams(kProvisionSql, {tenant, device, std::string(site_id)});
+    if (!added.ok()) return give_up(added.error());
+    registered = added->affected() > 0;
+    if (registered) LogInfo("device_provisioned", {{"tenant", tenant}, {"device", device}});
+  }
+  if (auto done = db.Exec("COMMIT"); !done.ok()) return done.error();
+  return registered ? Provisioned::kRegistered : Provisioned::kNoCapacity;
+}
+
+}  // namespace sluice
