@@ -1,0 +1,322 @@
+#include "ingest/application.h"
+
+#include <prometheus/registry.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "auth/registry_store.h"
+#include "base/http_server.h"
+#include "base/log.h"
+#include "ingest/database_writer.h"
+#include "ingest/housekeeper.h"
+#include "ingest/ledger.h"
+#include "ingest/metrics_page.h"
+#include "ingest/signals.h"
+#include "ingest/status_view.h"
+#include "ingest/worker.h"
+
+namespace sluice {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int kExitIoError = 74;  // EX_IOERR of sysexits.h
+constexpr int kExitSecondSignal = 130;
+constexpr milliseconds kTick{50};
+constexpr milliseconds kMaintainEvery{500};
+
+[[noreturn]] void FailStop(const Status& status) {
+  LogError("spool_append_failed",
+           {{"reason", status.message()}, {"action", "stopping; the broker will deliver again"}});
+  _exit(kExitIoError);
+}
+
+SpoolOptions SpoolOptionsFrom(const Settings& s) {
+  return {.directory = s.spool_dir,
+          .max_bytes = s.spool_max_bytes,
+          .segment_bytes = s.spool_segment_bytes,
+          .sync = s.spool_sync,
+          .sync_interval = s.spool_sync_interval,
+          .redelivery_window = static_cast<uint64_t>(s.mqtt_receive_maximum)};
+}
+
+MqttOptions MqttOptionsFrom(const Settings& s) {
+  MqttOptions options;
+  options.host = s.mqtt_host;
+  options.port = s.mqtt_port;
+  options.client_id = s.mqtt_client_id;
+  options.username = s.mqtt_username;
+  options.password = s.mqtt_password;
+  options.tls = !s.mqtt_ca_cert.empty();
+  options.ca_file = s.mqtt_ca_cert;
+  options.client_cert = s.mqtt_client_cert;
+  options.client_key = s.mqtt_client_key;
+  options.tls_insecure = s.mqtt_tls_insecure;
+  options.keep_alive = std::chrono::duration_cast<std::chrono::seconds>(s.mqtt_keepalive);
+  options.session_expiry = std::chrono::duration_cast<std::chrono::seconds>(s.mqtt_session_expiry);
+  options.receive_maximum = static_cast<uint16_t>(s.mqtt_receive_maximum);
+  return options;
+}
+
+PipelineOptions PipelineOptionsFrom(const Settings& s) {
+  return {.decode = {.ts_max_age_us = std::chrono::microseconds(s.ts_max_age).count(),
+                     .ts_max_ahead_us = std::chrono::microseconds(s.ts_max_ahead).count()},
+          .auth = {.require_token = s.require_token,
+                   .certificates = s.cert_auth_enabled,
+                   .identity = s.identity_mode},
+          .auto_provision = s.auto_provision};
+}
+
+WorkerOptions WorkerOptionsFrom(const Settings& s) {
+  return {.batch_size = static_cast<size_t>(s.batch_size),
+          .chunk_max_bytes = s.chunk_max_bytes,
+          .flush_interval = s.flush_interval,
+          .retry_min = s.retry_min,
+          .retry_max = s.retry_max};
+}
+
+DirectoryOptions DirectoryOptionsFrom(const Settings& s) {
+  return {.max_devices = static_cast<size_t>(s.auth_cache_max_size),
+          .ttl_us = std::chrono::microseconds(s.auth_cache_ttl).count(),
+          .negative_ttl_us = std::chrono::microseconds(s.auth_cache_negative_ttl).count()};
+}
+
+// One worker's thread with what is its own.
+class WorkerThread {
+ public:
+  WorkerThread(const Settings& s, Spool& spool, const PipelineShared& shared,
+               Accounting& accounting, DatabaseHealth& health, StageMetrics& metrics,
+               std::atomic<int>& running)
+      : session_(s.Conninfo(), s.pg_connect_timeout, s.write_timeout),
+        store_(session_),
+        writer_({.spool_id = spool.id(),
+                 .max_quarantine_payload = s.quarantine_payload_max_bytes,
+                 .counters = s.counters_enabled},
+                session_, shared),
+        worker_(WorkerOptionsFrom(s), spool, shared, store_, writer_, accounting, health, metrics,
+                SystemClock()) {
+    ++running;
+    thread_ = std::jthread([this, &running](std::stop_token stop) {
+      worker_.Run(std::move(stop));
+      --running;
+    });
+  }
+  void RequestStop() { thread_.request_stop(); }
+
+ private:
+  PgSession session_;
+  RegistryStore store_;
+  DatabaseWriter writer_;
+  Worker worker_;
+  std::jthread thread_;
+};
+
+class Daemon {
+ public:
+  Daemon(const Settings& settings, std::unique_ptr<Spool> spool)
+      : settings_(settings),
+        spool_(std::move(spool)),
+        accounting_(*spool_),
+        directory_(DirectoryOptionsFrom(settings), SystemClock()),
+        flood_({.per_device = settings.quarantine_per_device_per_minute,
+                .total = settings.quarantine_per_minute}),
+        stage_metrics_(registry_),
+        shared_{PipelineOptionsFrom(settings), runtime_, directory_, limiter_, flood_},
+        housekeeper_(settings, *spool_, runtime_, limiter_, health_, SystemClock()),
+        subscriber_(
+            {.filters = SharedFilters(settings.mqtt_topic, settings.mqtt_shared_group),
+             .reconnect_min = settings.mqtt_reconnect_min,
+             .reconnect_max = settings.mqtt_reconnect_max},
+            [&settings](MqttEvents& events) {
+              return MakePahoClient(MqttOptionsFrom(settings), events);
+            },
+            *spool_, accounting_, SystemClock(), FailStop),
+        http_({.host = settings.http_host, .port = settings.http_port}),
+        status_{settings.service_name, identity_mode_, *spool_,  accounting_, health_,
+                subscriber_,           directory_,     limiter_, flood_,      working_} {
+    ApplyAppSettings({}, settings, &runtime_);
+  }
+
+  Status Run() {
+    if (Status status = ServeHttp(); !status.ok()) return status;
+    if (ReadLedgerOrSignal()) {
+      StartWork();
+      Supervise();
+    }
+    Drain();
+    return Status::Ok();
+  }
+
+ private:
+  Status ServeHttp() {
+    http_.Get("/health", [this](const HttpRequest&) {
+      return HttpResponse{200, "application/json", HealthJson(status_)};
+    });
+    http_.Get("/ready", [this](const HttpRequest&) {
+      const auto reasons = status_.ReasonsNotReady();
+      return HttpResponse{reasons.empty() ? 200 : 503, "application/json",
+                          ReadyJson(status_, reasons)};
+    });
+    http_.Get("/metrics", [this](const HttpRequest&) {
+      return HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8",
+                          RenderMetrics(status_, registry_)};
+    });
+    return http_.Start();
+  }
+
+  // False when a signal came first.
+  bool ReadLedgerOrSignal() {
+    PgSession session(settings_.Conninfo(), settings_.pg_connect_timeout, settings_.write_timeout);
+    Backoff backoff(settings_.retry_min, settings_.retry_max);
+    while (true) {
+      const auto committed = ReadLedger(session, spool_->id(), &health_);
+      if (committed.ok()) {
+        spool_->SkipCommitted(*committed);
+        return true;
+      }
+      if (signals_.Wait(backoff.Next())) return false;
+    }
+  }
+
+  void StartWork() {
+    accounting_.Begin();
+    for (int64_t i = 0; i < settings_.ingest_worker_count; ++i) {
+      workers_.push_back(std::make_unique<WorkerThread>(settings_, *spool_, shared_, accounting_,
+                                                        health_, stage_metrics_, running_));
+    }
+    housekeeper_.Start();
+    subscriber_.Start();
+    working_ = true;
+    LogInfo("ingest_started", {{"spool_id", spool_->id()},
+                               {"recovered", accounting_.Snapshot().recovered},
+                               {"http_port", http_.port()}});
+  }
+
+  void Supervise() {
+    int64_t maintained = 0;
+    int64_t said = SystemClock().Monotonic();
+    while (!signals_.Wait(kTick)) {
+      const int64_t now = SystemClock().Monotonic();
+      if (now - maintained >= std::chrono::microseconds(kMaintainEvery).count()) {
+        maintained = now;
+        spool_->Maintain();
+      }
+      HoldBackWhenFull();
+      if (now - said >= std::chrono::microseconds(settings_.log_stats_every).count()) {
+        said = now;
+        LogInfo("stats", {{"accounting", accounting_.Snapshot().Line()}});
+      }
+    }
+  }
+
+  void HoldBackWhenFull() {
+    const bool full = spool_->stats().full;
+    if (full == held_back_) return;
+    held_back_ = full;
+    if (full) {
+      LogError("spool_full", {{"reason", spool_->stats().problem},
+                              {"action", "disconnecting; the broker keeps what comes"}});
+      subscriber_.Pause();
+    } else {
+      LogInfo("spool_has_room");
+      subscriber_.Resume();
+    }
+  }
+
+  // In reverse of the start. What is not committed when the time is up stays in the spool.
+  void Drain() {
+    const int64_t deadline =
+        SystemClock().Monotonic() + std::chrono::microseconds(settings_.drain).count();
+    // Workers that wait for PostgreSQL get the last quarter to notice that it is over.
+    const int64_t patience = deadline - std::chrono::microseconds(settings_.drain).count() / 4;
+    working_ = false;
+    LogInfo("draining", {{"backlog", spool_->stats().backlog_records}});
+    ExitIfStuck stuck(deadline, [this] { End(); });
+    subscriber_.Stop();
+    while (!workers_.empty() && spool_->stats().backlog_records > 0 &&
+           SystemClock().Monotonic() < patience) {
+      ExitOnSecondSignal();
+    }
+    spool_->Stop();
+    for (auto& worker : workers_) worker->RequestStop();
+    while (running_ > 0) ExitOnSecondSignal();
+    workers_.clear();
+    housekeeper_.Stop();
+    http_.Stop();
+    stuck.Disarm();
+    End();
+  }
+
+  void ExitOnSecondSignal() {
+    if (signals_.Wait(milliseconds(20))) {
+      LogWarning("second_signal", {{"action", "exiting at once"}});
+      _exit(kExitSecondSignal);
+    }
+  }
+
+  // The last words; also said when a part does not stop in time and the process ends around it.
+  void End() {
+    spool_->Maintain();
+    const Totals totals = accounting_.Snapshot();
+    LogInfo("stopped", {{"balances", totals.Balances()}});
+    std::printf("%s\n", totals.Line().c_str());
+    std::fflush(stdout);
+  }
+
+  const Settings& settings_;
+  const std::string identity_mode_ =
+      settings_.identity_mode == IdentityMode::kTopic ? "topic" : "stamp";
+  SignalWaiter signals_;
+  std::unique_ptr<Spool> spool_;
+  Accounting accounting_;
+  RuntimeSettings runtime_;
+  DeviceDirectory directory_;
+  RateLimiter limiter_;
+  FloodControl flood_;
+  DatabaseHealth health_;
+  prometheus::Registry registry_;
+  StageMetrics stage_metrics_;
+  const PipelineShared shared_;
+  Housekeeper housekeeper_;
+  Subscriber subscriber_;
+  std::atomic<int> running_{0};
+  std::vector<std::unique_ptr<WorkerThread>> workers_;
+  std::atomic<bool> working_{false};
+  bool held_back_ = false;
+  HttpServer http_;
+  const StatusView status_;
+};
+
+void WarnAboutTrust(const Settings& s) {
+  if (s.identity_mode == IdentityMode::kTopic && s.cert_auth_enabled) {
+    LogWarning("identity_from_topic",
+               {{"meaning",
+                 "with IDENTITY_MODE=topic any client that may publish on a device's "
+                 "topic passes for it if that device has an active certificate"}});
+  }
+  if (!s.require_token && !s.cert_auth_enabled) {
+    LogWarning("no_proof_required",
+               {{"meaning",
+                 "REQUIRE_TOKEN=0 and CERT_AUTH_ENABLED=0: messages are accepted "
+                 "without any proof of who sent them"}});
+  }
+}
+
+}  // namespace
+
+Status RunIngest(const Settings& settings) {
+  ConfigureLog(settings.log_level, settings.log_format, settings.service_name);
+  SignalWaiter::BlockSignals();
+  WarnAboutTrust(settings);
+  auto spool = Spool::Open(SpoolOptionsFrom(settings), SystemFileSystem(), SystemClock());
+  if (!spool.ok()) return spool.status();
+  Daemon daemon(settings, std::move(*spool));
+  return daemon.Run();
+}
+
+}  // namespace sluice

@@ -1,0 +1,14 @@
+// Application: builds the daemon from its parts, starts them in order, and unwinds them in reverse.
+#pragma once
+
+#include "base/status.h"
+#include "ingest/settings.h"
+
+namespace sluice {
+
+// Runs `sluice ingest` until SIGTERM or SIGINT, then drains for at most DRAIN_SECONDS and prints
+// the accounting line on standard output. A second signal exits at once. Ok after an orderly end;
+// else why the daemon could not start. Call from the main thread, before other threads exist.
+Status RunIngest(const Settings& settings);
+
+}  // namespace sluice

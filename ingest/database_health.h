@@ -1,0 +1,53 @@
+// DatabaseHealth: what was last seen of PostgreSQL, for /ready, /metrics and the log.
+#pragma once
+
+#include <array>
+#include <mutex>
+#include <string>
+
+#include "base/postgres.h"
+
+namespace sluice {
+
+enum class DatabaseState {
+  kUnknown,  // not asked yet
+  kUp,
+  kRetrying,  // away or overloaded: chunks wait and are tried again
+  kPaused,    // refuses for a reason that only an operator can mend; tried again all the same
+};
+std::string_view DatabaseStateName(DatabaseState state);  // "up", …
+
+// What to do about an error, by its SQLSTATE's class.
+enum class Failure {
+  kRetry,     // 08, 25, 40, 53, 55, 57, 58, XX, lost connections, deadlines
+  kOperator,  // 28, 3D, 3F, 42 and whatever else is not listed here
+  kPoison,    // 22, 23, 54: a row's own fault, if it happened while copying rows
+};
+Failure Classify(const PgError& error);
+
+// Thread-safe. Logs changes of state, not repetitions.
+class DatabaseHealth {
+ public:
+  // Who has seen it. A commit's success speaks for all; a watcher's only for the connection.
+  enum class Seen { kByCommit, kByWatcher };
+
+  void Succeeded(Seen seen);
+  void Failed(Seen seen, const PgError& error);
+  void Failed(Seen seen, DatabaseState state, std::string reason);
+
+  // The worse of what the two have seen, with a sentence when it is kRetrying or kPaused.
+  struct View {
+    DatabaseState state = DatabaseState::kUnknown;
+    std::string reason;
+  };
+  View view() const;
+
+ private:
+  View Worst() const;
+  void LogChange(const View& before, const View& after);
+
+  mutable std::mutex mutex_;
+  std::array<View, 2> seen_;
+};
+
+}  // namespace sluice

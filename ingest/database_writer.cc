@@ -1,0 +1,309 @@
+#include "ingest/database_writer.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "base/escape.h"
+#include "base/log.h"
+#include "base/pg_copy.h"
+#include "ingest/database_health.h"
+#include "ingest/final_sql.h"
+#include "ingest/telemetry_copy.h"
+#include "schema/timestamp.h"
+
+namespace sluice {
+namespace {
+
+// A failed class of PostgreSQL's own choosing, so that Classify pauses: the breaker's error.
+constexpr const char* kBreakerState = "F0000";
+
+std::string CopySql(std::string_view table, std::string_view columns) {
+  return "COPY " + std::string(table) + " (" + std::string(columns) +
+         ") FROM STDIN (FORMAT binary)";
+}
+
+const std::string& TelemetrySql() {
+  static const std::string sql = CopySql("telemetry", kTelemetryColumns);
+  return sql;
+}
+
+// The number in "COPY telemetry, line 7, column x", counted from 0; nothing when there is none.
+std::optional<size_t> LineOf(const PgError& error) {
+  constexpr std::string_view kMark = ", line ";
+  const size_t at = error.context.find(kMark);
+  if (at == std::string::npos) return std::nullopt;
+  size_t line = 0;
+  const char* begin = error.context.data() + at + kMark.size();
+  const auto [end, bad] = std::from_chars(begin, error.context.data() + error.context.size(), line);
+  if (bad != std::errc() || line == 0) return std::nullopt;
+  return line - 1;
+}
+
+// Which of the messages the row with that number belongs to.
+std::optional<size_t> MessageOfRow(std::span<Message* const> messages, size_t row) {
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (row < messages[i]->rows) return i;
+    row -= messages[i]->rows;
+  }
+  return std::nullopt;
+}
+
+bool IsPoison(const PgError& error) {
+  return Classify(error) == Failure::kPoison;
+}
+
+std::vector<Message*> AcceptedOf(Batch* batch) {
+  std::vector<Message*> accepted;
+  accepted.reserve(batch->messages.size());
+  for (Message& message : batch->messages) {
+    if (message.accepted()) accepted.push_back(&message);
+  }
+  return accepted;
+}
+
+}  // namespace
+
+int64_t SpoolLockKey(const std::string& spool_id) {
+  const std::string bytes = UuidBytes(spool_id);
+  int64_t key = 0;
+  for (size_t i = 0; i < sizeof(key); ++i) {
+    key = static_cast<int64_t>((static_cast<uint64_t>(key) << 8) |
+                               static_cast<unsigned char>(bytes[i]));
+  }
+  return key;
+}
+
+DatabaseWriter::DatabaseWriter(const WriterOptions& options, PgSession& session,
+                               const PipelineShared& shared)
+    : options_(options),
+      session_(session),
+      shared_(shared),
+      begin_sql_("BEGIN; SELECT pg_advisory_xact_lock_shared(" +
+                 std::to_string(SpoolLockKey(options.spool_id)) + "); "),
+      quarantine_(UuidBytes(options.spool_id), options.max_quarantine_payload) {}
+
+PgResult<CommitReport> DatabaseWriter::Commit(Batch* batch) {
+  auto acquired = session_.Acquire();
+  if (!acquired.ok()) return acquired.error();
+  PgConnection& db = **acquired;
+  in_transaction_ = false;
+  auto report = CommitOnce(db, batch);
+  if (!report.ok() && db.alive() && in_transaction_) {
+    if (auto undone = db.Exec("ROLLBACK"); !undone.ok()) session_.Drop();
+  }
+  return report;
+}
+
+PgResult<CommitReport> DatabaseWriter::CommitOnce(PgConnection& db, Batch* batch) {
+  if (!outcome_unknown_) return CommitNew(db, batch);
+  auto committed = AlreadyCommitted(db, *batch->chunk);
+  if (!committed.ok()) return committed.error();
+  outcome_unknown_ = false;
+  if (!*committed) return CommitNew(db, batch);
+  LogInfo("commit_confirmed_by_ledger", {{"first_seq", batch->chunk->first_seq}});
+  return CommitReport{.already = true};
+}
+
+PgResult<CommitReport> DatabaseWriter::CommitNew(PgConnection& db, Batch* batch) {
+  if (auto ready = EnsurePartitions(db, batch->days); !ready.ok()) return ready.error();
+
+  const Accepted accepted = AcceptedOf(batch);
+  auto copied = CopyTelemetry(db, *batch, accepted);
+  if (!copied.ok() && IsPoison(copied.error())) {
+    if (auto undone = db.Exec("ROLLBACK"); !undone.ok()) return undone.error();
+    in_transaction_ = false;
+    copied = CopyAroundPoison(db, batch);
+  }
+  if (!copied.ok()) return copied.error();
+  if (auto kept = CopyQuarantine(db, *batch); !kept.ok()) return kept.error();
+
+  auto committed = db.Exec(InTransaction(FinalSql(db, *batch)));
+  if (!committed.ok()) {
+    outcome_unknown_ = committed.error().connection_lost;
+    return committed.error();
+  }
+  in_transaction_ = false;
+
+  CommitReport report;
+  report.bytes = quarantine_.tuples().size();
+  for (const Message& message : batch->messages) {
+    if (!message.accepted()) continue;
+    ++report.accepted;
+    report.rows += message.rows;
+    report.bytes += message.tuples_end - message.tuples_begin;
+    if (message.MovesDevice()) shared_.directory.Forget(message.key());
+  }
+  return report;
+}
+
+PgResult<bool> DatabaseWriter::AlreadyCommitted(PgConnection& db, const Chunk& chunk) {
+  in_transaction_ = true;
+  auto rows = db.Exec("BEGIN; SELECT pg_advisory_xact_lock(" +
+                      std::to_string(SpoolLockKey(options_.spool_id)) +
+                      "); SELECT 1 FROM ingest_ledger WHERE spool_id = '" + options_.spool_id +
+                      "' AND first_seq = " + std::to_string(chunk.first_seq));
+  if (!rows.ok()) return rows.error();
+  const bool found = rows->size() > 0;
+  if (auto done = db.Exec("COMMIT"); !done.ok()) return done.error();
+  in_transaction_ = false;
+  return found;
+}
+
+PgStatus DatabaseWriter::EnsurePartitions(PgConnection& db, const std::vector<int64_t>& days) {
+  constexpr size_t kMaxKnown = 10000;
+  constexpr int64_t kMicrosPerDay = 86'400'000'000;
+  for (const int64_t day : days) {
+    if (known_days_.contains(day)) continue;
+    const std::string date = FormatIso8601(day * kMicrosPerDay).substr(0, 10);
+    auto made = db.Exec("SELECT sluice_ensure_partition('" + date + "')");
+    if (!made.ok()) return made.error();
+    if (known_days_.size() >= kMaxKnown) known_days_.clear();
+    known_days_.insert(day);
+  }
+  return PgOk{};
+}
+
+std::string DatabaseWriter::InTransaction(const std::string& sql) {
+  if (in_transaction_) return sql;
+  in_transaction_ = true;
+  return begin_sql_ + sql;
+}
+
+PgStatus DatabaseWriter::CopyTelemetry(PgConnection& db, const Batch& batch,
+                                       std::span<Message* const> messages) {
+  if (messages.empty()) return PgOk{};
+  return CopyRange(db, "", batch, messages);
+}
+
+PgStatus DatabaseWriter::CopyRange(PgConnection& db, const std::string& before, const Batch& batch,
+                                   std::span<Message* const> messages) {
+  if (auto begun = db.CopyBegin(InTransaction(before + TelemetrySql())); !begun.ok()) return begun;
+  if (auto put = db.CopyPut(kCopyHeader); !put.ok()) return put;
+  // Neighbours' tuples lie side by side: one Put for each unbroken run.
+  for (size_t i = 0; i < messages.size();) {
+    const size_t begin = messages[i]->tuples_begin;
+    size_t end = messages[i]->tuples_end;
+    for (++i; i < messages.size() && messages[i]->tuples_begin == end; ++i) {
+      end = messages[i]->tuples_end;
+    }
+    const std::string_view run = std::string_view(batch.tuples).substr(begin, end - begin);
+    if (auto put = db.CopyPut(run); !put.ok()) return put;
+  }
+  if (auto put = db.CopyPut(kCopyTrailer); !put.ok()) return put;
+  auto ended = db.CopyEnd();
+  if (!ended.ok()) return ended.error();
+  return PgOk{};
+}
+
+PgStatus DatabaseWriter::CopyInSavepoint(PgConnection& db, const Batch& batch,
+                                         std::span<Message* const> messages) {
+  auto copied = CopyRange(db, "SAVEPOINT part; ", batch, messages);
+  const char* close = copied.ok() ? "RELEASE part" : "ROLLBACK TO part";
+  if (copied.ok() || IsPoison(copied.error())) {
+    if (auto closed = db.Exec(close); !closed.ok()) return closed.error();
+  }
+  return copied;
+}
+
+// Every COPY runs in a savepoint. A failure's CONTEXT names the line, so each guilty message costs
+// three COPYs at most; without a line (a trigger at the end of the statement) the range is halved.
+PgStatus DatabaseWriter::CopyAroundPoison(PgConnection& db, Batch* batch) {
+  const Accepted accepted = AcceptedOf(batch);
+  std::vector<std::span<Message* const>> open{accepted};
+  size_t copies = 0;
+  size_t guilty = 0;
+  bool any_stored = false;
+  while (!open.empty()) {
+    const std::span<Message* const> part = open.back();
+    open.pop_back();
+    if (part.empty()) continue;
+    ++copies;
+    auto copied = CopyInSavepoint(db, *batch, part);
+    if (copied.ok()) {
+      any_stored = true;
+      continue;
+    }
+    if (!IsPoison(copied.error())) return copied;
+    if (part.size() == 1) {
+      if (!any_stored) {
+        if (auto probed = ProbeTable(db, *part.front()); !probed.ok()) return probed;
+      }
+      ++guilty;
+      Reject(shared_, part.front(), Reason::kStorageRejected,
+             copied.error().sqlstate + ": " + copied.error().message);
+      continue;
+    }
+    const auto line = LineOf(copied.error());
+    const auto named = line ? MessageOfRow(part, *line) : std::nullopt;
+    const size_t middle = named.value_or(part.size() / 2);
+    // Worked on from the back: what comes before the guilty one first, as it is likely good.
+    open.push_back(part.subspan(named ? middle + 1 : middle));
+    if (named) open.push_back(part.subspan(middle, 1));
+    open.push_back(part.first(middle));
+  }
+  LogWarning("rows_refused_by_database",
+             {{"messages", guilty}, {"of", accepted.size()}, {"copies", copies}});
+  return PgOk{};
+}
+
+// Is it the row or the table? A harmless row at the guilty one's time tells: when it is refused
+// too, so would every row be, and quarantining them would lose the operator's data one by one.
+PgStatus DatabaseWriter::ProbeTable(PgConnection& db, const Message& guilty) {
+  auto probed = db.ExecParams(
+      "INSERT INTO telemetry (time, tenant_id, device_id, site_id) "
+      "VALUES ($1::timestamptz, 'sluice-probe', 'sluice-probe', 'sluice-probe')",
+      {FormatIso8601(guilty.event_time.value_or(guilty.record->received))});
+  if (!probed.ok() && !IsPoison(probed.error())) return probed.error();
+  if (!probed.ok()) {
+    PgError breaker = probed.error();
+    breaker.message = "every row is refused: " + breaker.sqlstate + ": " + breaker.message;
+    breaker.sqlstate = kBreakerState;
+    return breaker;
+  }
+  return PgOk{};
+}
+
+PgStatus DatabaseWriter::CopyQuarantine(PgConnection& db, const Batch& batch) {
+  quarantine_.Clear();
+  for (const Message& message : batch.messages) {
+    if (message.accepted()) continue;
+    quarantine_.Add({.topic = message.record->topic,
+                     .tenant = message.topic.tenant,
+                     .device = message.topic.device,
+                     .msg_type = message.topic.msg_type,
+                     .site_id = batch.SiteOf(message),
+                     .payload = message.record->payload,
+                     .payload_is_json = message.payload_is_json,
+                     .reason = message.rejection->reason,
+                     .detail = message.rejection->detail,
+                     .identity = {},
+                     .token = message.token,
+                     .event_time = message.event_time,
+                     .received = message.record->received,
+                     .seq = message.record->seq},
+                    message.rejection->stored);
+  }
+  if (quarantine_.tuples().empty()) return PgOk{};
+  static const std::string sql = CopySql("quarantine_events", QuarantineBatch::kColumns);
+  if (auto begun = db.CopyBegin(InTransaction(sql)); !begun.ok()) return begun;
+  for (const std::string_view piece :
+       {kCopyHeader, std::string_view(quarantine_.tuples()), kCopyTrailer}) {
+    if (auto put = db.CopyPut(piece); !put.ok()) return put;
+  }
+  auto ended = db.CopyEnd();
+  if (!ended.ok()) return ended.error();
+  return PgOk{};
+}
+
+std::string DatabaseWriter::FinalSql(PgConnection& db, const Batch& batch) {
+  std::string sql;
+  if (options_.counters) sql += CountersSql(db, quarantine_.counters());
+  sql += LocationsSql(db, batch);
+  sql += NotifySql(db, batch);
+  sql += LedgerSql(options_.spool_id, batch);
+  sql += "COMMIT";
+  return sql;
+}
+
+}  // namespace sluice

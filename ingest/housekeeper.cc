@@ -1,0 +1,150 @@
+#include "ingest/housekeeper.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "base/log.h"
+#include "schema/timestamp.h"
+
+namespace sluice {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr int64_t kMicrosPerDay = 86'400'000'000;
+
+std::string Date(int64_t day) {
+  return FormatIso8601(day * kMicrosPerDay).substr(0, 10);
+}
+
+}  // namespace
+
+void ApplyAppSettings(const std::vector<std::pair<std::string, std::string>>& rows,
+                      const Settings& defaults, RuntimeSettings* runtime) {
+  Settings now = defaults;
+  for (const auto& [key, value] : rows) {
+    const Setting* setting = SettingsTable().Find(key);
+    if (setting == nullptr || !setting->reloadable) continue;
+    if (const Status status = SettingsTable().Assign(key, value, &now); !status.ok()) {
+      LogWarning("app_setting_ignored", {{"reason", status.message()}});
+    }
+  }
+  runtime->max_payload_bytes = now.max_payload_bytes;
+  runtime->rate_limit_rps = now.rate_limit_rps;
+  runtime->rate_limit_burst = now.rate_limit_burst;
+  runtime->store_rejects = now.store_rejects;
+}
+
+Housekeeper::Housekeeper(const Settings& settings, const Spool& spool, RuntimeSettings& runtime,
+                         RateLimiter& limiter, DatabaseHealth& health, const Clock& clock)
+    : settings_(settings),
+      spool_(spool),
+      runtime_(runtime),
+      limiter_(limiter),
+      health_(health),
+      clock_(clock),
+      session_(settings.Conninfo(), settings.pg_connect_timeout, settings.write_timeout) {
+  chores_ = {
+      {settings.settings_poll, [this] { return ReadAppSettings(); }},
+      {minutes(10), [this] { return MakePartitionsAhead(); }},
+      {seconds(30), [this] { return PruneLedger(); }},
+      {settings.bucket_cleanup_interval, [this] { return ForgetIdleBuckets(); }},
+  };
+  if (settings.telemetry_retention > milliseconds::zero()) {
+    chores_.push_back({hours(1), [this] { return DropOldPartitions(); }});
+  }
+}
+
+Housekeeper::~Housekeeper() {
+  Stop();
+}
+
+void Housekeeper::Start() {
+  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
+}
+
+void Housekeeper::Stop() {
+  thread_.request_stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Housekeeper::Run(std::stop_token stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  while (!stop.stop_requested()) {
+    for (Chore& chore : chores_) {
+      const int64_t now = clock_.Monotonic();
+      if (chore.due > now || stop.stop_requested()) continue;
+      chore.due = now + std::chrono::microseconds(chore.every).count();
+      const PgStatus done = chore.work();
+      if (done.ok()) {
+        health_.Succeeded(DatabaseHealth::Seen::kByWatcher);
+      } else if (Classify(done.error()) == Failure::kRetry) {
+        health_.Failed(DatabaseHealth::Seen::kByWatcher, done.error());
+      } else {
+        // Its own trouble (a missing grant, say) does not stop messages from being stored.
+        LogError("housekeeping_refused", {{"reason", done.error().Describe()}});
+      }
+    }
+    std::unique_lock lock(mutex);
+    never.wait_for(lock, stop, milliseconds(500), [] { return false; });
+  }
+}
+
+PgResult<PgRows> Housekeeper::Exec(const std::string& sql) {
+  auto db = session_.Acquire();
+  if (!db.ok()) return db.error();
+  return (*db)->Exec(sql);
+}
+
+PgStatus Housekeeper::ReadAppSettings() {
+  auto rows = Exec("SELECT key, value FROM app_settings");
+  if (!rows.ok()) return rows.error();
+  std::vector<std::pair<std::string, std::string>> values;
+  for (int row = 0; row < rows->size(); ++row) {
+    values.emplace_back(rows->Text(row, 0), rows->Text(row, 1));
+  }
+  ApplyAppSettings(values, settings_, &runtime_);
+  return PgOk{};
+}
+
+PgStatus Housekeeper::MakePartitionsAhead() {
+  const int64_t today = clock_.Now() / kMicrosPerDay;
+  for (int64_t day = today; day <= today + settings_.partitions_ahead_days; ++day) {
+    auto made = Exec("SELECT sluice_ensure_partition('" + Date(day) + "')");
+    if (!made.ok()) return made.error();
+  }
+  return PgOk{};
+}
+
+PgStatus Housekeeper::DropOldPartitions() {
+  const int64_t kept = std::chrono::microseconds(settings_.telemetry_retention).count();
+  const int64_t oldest = (clock_.Now() - kept) / kMicrosPerDay;
+  auto dropped = Exec("SELECT sluice_drop_partitions_before('" + Date(oldest) + "')");
+  if (!dropped.ok()) return dropped.error();
+  if (dropped->Int(0, 0) > 0) {
+    LogInfo("partitions_dropped", {{"before", Date(oldest)}, {"partitions", dropped->Int(0, 0)}});
+  }
+  return PgOk{};
+}
+
+// The newest row stays, however old: it tells a restored backup from an idle fleet.
+PgStatus Housekeeper::PruneLedger() {
+  auto pruned = Exec("DELETE FROM ingest_ledger WHERE spool_id = '" + spool_.id() +
+                     "' AND last_seq <= " + std::to_string(spool_.watermark()) +
+                     " AND last_seq < (SELECT max(last_seq) FROM ingest_ledger WHERE spool_id = '" +
+                     spool_.id() + "')");
+  if (!pruned.ok()) return pruned.error();
+  return PgOk{};
+}
+
+PgStatus Housekeeper::ForgetIdleBuckets() {
+  limiter_.ForgetIdle(clock_.Now() - std::chrono::microseconds(settings_.bucket_ttl).count());
+  return PgOk{};
+}
+
+}  // namespace sluice

@@ -1,0 +1,63 @@
+// Housekeeper: the slow, regular work at the database, on a thread and connection of its own: reads
+// app_settings, makes partitions ahead, drops old ones, prunes the ledger, forgets idle buckets.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "auth/rate_limiter.h"
+#include "base/clock.h"
+#include "base/pg_session.h"
+#include "ingest/database_health.h"
+#include "ingest/runtime_settings.h"
+#include "ingest/settings.h"
+#include "ingest/spool/spool.h"
+
+namespace sluice {
+
+class Housekeeper {
+ public:
+  // Everything must outlive it.
+  Housekeeper(const Settings& settings, const Spool& spool, RuntimeSettings& runtime,
+              RateLimiter& limiter, DatabaseHealth& health, const Clock& clock);
+  ~Housekeeper();
+
+  void Start();
+  void Stop();
+
+ private:
+  struct Chore {
+    std::chrono::milliseconds every;
+    std::function<PgStatus()> work;
+    int64_t due = 0;  // Clock::Monotonic
+  };
+
+  void Run(std::stop_token stop);
+  PgStatus ReadAppSettings();
+  PgStatus MakePartitionsAhead();
+  PgStatus DropOldPartitions();
+  PgStatus PruneLedger();
+  PgStatus ForgetIdleBuckets();
+  PgResult<PgRows> Exec(const std::string& sql);
+
+  const Settings& settings_;
+  const Spool& spool_;
+  RuntimeSettings& runtime_;
+  RateLimiter& limiter_;
+  DatabaseHealth& health_;
+  const Clock& clock_;
+  PgSession session_;
+  std::vector<Chore> chores_;
+  std::jthread thread_;
+};
+
+// Sets what app_settings has (a value that will not do is logged and left out), and the
+// environment's value for what it does not have. `rows` are (key, value) pairs.
+void ApplyAppSettings(const std::vector<std::pair<std::string, std::string>>& rows,
+                      const Settings& defaults, RuntimeSettings* runtime);
+
+}  // namespace sluice

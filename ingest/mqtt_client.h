@@ -1,0 +1,67 @@
+// MqttClient: the seam between the subscriber and the MQTT library.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace sluice {
+
+struct ArrivedMessage {  // views live during the call
+  std::string_view topic;
+  std::string_view payload;
+  std::string_view stamp;  // the user property sluice-stamp, or empty
+  bool duplicate = false;  // the broker's DUP flag
+};
+
+// Called one at a time, on the library's own thread. Keep-alive runs there too: return soon.
+class MqttEvents {
+ public:
+  virtual ~MqttEvents() = default;
+  // The broker accepted a connection; comes before its first message. `session_present`: it still
+  // had our session, so it will send again what it has no PUBACK for.
+  virtual void OnConnected(bool session_present) noexcept = 0;
+  // Returning acknowledges the message (PUBACK); not returning is the only way not to.
+  virtual void OnMessage(const ArrivedMessage& message) noexcept = 0;
+  virtual void OnConnectionLost(const std::string& why) noexcept = 0;
+};
+
+struct MqttOptions {
+  std::string host;
+  uint16_t port = 1883;
+  std::string client_id;
+  std::string username;  // empty: none
+  std::string password;
+  bool tls = false;
+  std::string ca_file;      // empty: the system's
+  std::string client_cert;  // empty: none
+  std::string client_key;
+  bool tls_insecure = false;  // accepts any server certificate
+  std::chrono::seconds keep_alive{30};
+  std::chrono::seconds session_expiry{7 * 86400};
+  uint16_t receive_maximum = 2000;
+  std::chrono::seconds timeout{10};  // of connect, subscribe and disconnect
+};
+
+// One thread at a time.
+class MqttClient {
+ public:
+  virtual ~MqttClient() = default;
+  // Connects with clean start off; OnConnected has been called when it returns Ok.
+  virtual Status Connect() = 0;
+  // QoS 1, retained messages not wanted: they were delivered when they were live.
+  virtual Status Subscribe(const std::vector<std::string>& filters) = 0;
+  virtual Status Unsubscribe(const std::vector<std::string>& filters) = 0;
+  // Keeps the session. Messages may still arrive until it returns; bounded by the timeout.
+  virtual void Disconnect() = 0;
+};
+
+// On Eclipse Paho C++; MQTT 5. `events` must outlive the client.
+std::unique_ptr<MqttClient> MakePahoClient(const MqttOptions& options, MqttEvents& events);
+
+}  // namespace sluice

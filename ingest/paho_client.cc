@@ -1,0 +1,152 @@
+#include <mqtt/async_client.h>
+
+#include "base/log.h"
+#include "ingest/mqtt_client.h"
+
+namespace sluice {
+namespace {
+
+constexpr const char* kStampProperty = "sluice-stamp";
+
+std::string Uri(const MqttOptions& options) {
+  return (options.tls ? "ssl://" : "tcp://") + options.host + ":" + std::to_string(options.port);
+}
+
+Status Unavailable(const char* operation, const std::string& why) {
+  return {ErrorCode::kUnavailable, std::string(operation) + ": " + why};
+}
+
+mqtt::ssl_options TlsOptions(const MqttOptions& options) {
+  mqtt::ssl_options tls;
+  if (!options.ca_file.empty()) tls.set_trust_store(options.ca_file);
+  if (!options.client_cert.empty()) tls.set_key_store(options.client_cert);
+  if (!options.client_key.empty()) tls.set_private_key(options.client_key);
+  tls.set_enable_server_cert_auth(!options.tls_insecure);
+  tls.set_verify(!options.tls_insecure);
+  tls.set_ssl_version(MQTT_SSL_VERSION_TLS_1_2);
+  return tls;
+}
+
+mqtt::connect_options ConnectOptions(const MqttOptions& options) {
+  mqtt::connect_options connect;
+  connect.set_mqtt_version(MQTTVERSION_5);
+  connect.set_clean_start(false);
+  connect.set_keep_alive_interval(options.keep_alive);
+  connect.set_connect_timeout(options.timeout);
+  // Paho's own limit on what it sends at a time; we send nothing but acknowledgements.
+  connect.set_max_inflight(options.receive_maximum);
+  mqtt::properties properties;
+  properties.add(mqtt::property(mqtt::property::SESSION_EXPIRY_INTERVAL,
+                                static_cast<int>(options.session_expiry.count())));
+  properties.add(mqtt::property(mqtt::property::RECEIVE_MAXIMUM, options.receive_maximum));
+  connect.set_properties(properties);
+  if (!options.username.empty()) connect.set_user_name(options.username);
+  if (!options.password.empty()) connect.set_password(options.password);
+  if (options.tls) connect.set_ssl(TlsOptions(options));
+  return connect;
+}
+
+class PahoClient final : public MqttClient, private mqtt::iaction_listener {
+ public:
+  PahoClient(const MqttOptions& options, MqttEvents& events)
+      : options_(options),
+        events_(events),
+        client_(Uri(options), options.client_id, mqtt::create_options(MQTTVERSION_5)) {
+    // Before connecting: without a callback Paho queues in memory and acknowledges at once.
+    client_.set_message_callback([this](mqtt::const_message_ptr message) { Deliver(*message); });
+    client_.set_connection_lost_handler([this](const std::string& why) {
+      events_.OnConnectionLost(why.empty() ? "connection lost" : why);
+    });
+  }
+
+  Status Connect() override {
+    try {
+      const auto token = client_.connect(ConnectOptions(options_), nullptr, *this);
+      if (!token->wait_for(options_.timeout)) return Unavailable("connect", "no answer in time");
+      return Status::Ok();
+    } catch (const mqtt::exception& e) {
+      return Unavailable("connect", e.to_string());
+    }
+  }
+
+  Status Subscribe(const std::vector<std::string>& filters) override {
+    try {
+      mqtt::subscribe_options wanted;
+      wanted.set_retain_handling(mqtt::subscribe_options::DONT_SEND_RETAINED);
+      for (const std::string& filter : filters) {
+        const auto token = client_.subscribe(filter, 1, wanted);
+        if (!token->wait_for(options_.timeout)) {
+          return Unavailable("subscribe", "no answer in time for " + filter);
+        }
+        if (const auto code = token->get_reason_code();
+            code >= mqtt::ReasonCode::UNSPECIFIED_ERROR) {
+          return {ErrorCode::kRejected, "subscribe: the broker refuses " + filter +
+                                            ", reason code " +
+                                            std::to_string(static_cast<int>(code))};
+        }
+      }
+      return Status::Ok();
+    } catch (const mqtt::exception& e) {
+      return Unavailable("subscribe", e.to_string());
+    }
+  }
+
+  Status Unsubscribe(const std::vector<std::string>& filters) override {
+    try {
+      for (const std::string& filter : filters) {
+        if (!client_.unsubscribe(filter)->wait_for(options_.timeout)) {
+          return Unavailable("unsubscribe", "no answer in time for " + filter);
+        }
+      }
+      return Status::Ok();
+    } catch (const mqtt::exception& e) {
+      return Unavailable("unsubscribe", e.to_string());
+    }
+  }
+
+  void Disconnect() override {
+    try {
+      if (client_.is_connected()) client_.disconnect()->wait_for(options_.timeout);
+    } catch (const mqtt::exception& e) {
+      LogWarning("mqtt_disconnect_failed", {{"reason", e.to_string()}});
+    }
+  }
+
+ private:
+  // mqtt::iaction_listener, for Connect: runs on Paho's thread, before the first message.
+  void on_success(const mqtt::token& token) override {
+    try {
+      events_.OnConnected(token.get_connect_response().is_session_present());
+    } catch (const mqtt::exception& e) {
+      LogError("mqtt_connect_response_unreadable", {{"reason", e.to_string()}});
+    }
+  }
+  void on_failure(const mqtt::token&) override {}
+
+  void Deliver(const mqtt::message& message) {
+    std::string stamp;
+    const mqtt::properties& properties = message.get_properties();
+    const int count = static_cast<int>(properties.count(mqtt::property::USER_PROPERTY));
+    for (int i = 0; i < count && stamp.empty(); ++i) {
+      const auto [name, value] =
+          mqtt::get<mqtt::string_pair>(properties, mqtt::property::USER_PROPERTY, i);
+      if (name == kStampProperty) stamp = value;
+    }
+    events_.OnMessage({.topic = message.get_topic(),
+                       .payload = message.get_payload_ref().to_string(),
+                       .stamp = stamp,
+                       .duplicate = message.is_duplicate()});
+  }
+
+  const MqttOptions options_;
+  MqttEvents& events_;
+  mqtt::async_client client_;
+};
+
+}  // namespace
+
+std::unique_ptr<MqttClient> MakePahoClient(const MqttOptions& options, MqttEvents& events) {
+  return std::make_unique<PahoClient>(options, events);
+}
+
+}  // namespace sluice

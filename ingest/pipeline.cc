@@ -1,0 +1,142 @@
+#include "ingest/pipeline.h"
+
+#include <algorithm>
+
+#include "ingest/telemetry_copy.h"
+
+namespace sluice {
+namespace {
+
+constexpr int64_t kMicrosPerDay = 86'400'000'000;
+
+int64_t DayOf(UnixMicros time) {
+  return time >= 0 ? time / kMicrosPerDay : (time - kMicrosPerDay + 1) / kMicrosPerDay;
+}
+
+void NoteDay(UnixMicros time, std::vector<int64_t>* days) {
+  const int64_t day = DayOf(time);
+  if (!days->empty() && days->back() == day) return;
+  if (std::find(days->begin(), days->end(), day) == days->end()) days->push_back(day);
+}
+
+}  // namespace
+
+void Reject(const PipelineShared& shared, Message* message, Reason reason, std::string detail) {
+  const bool store = shared.runtime.store_rejects.load(std::memory_order_relaxed) &&
+                     shared.flood.Admit(message->key(), reason, message->record->received);
+  message->rejection = Rejection{reason, std::move(detail), store};
+}
+
+void Pipeline::Decode(const Chunk& chunk, Batch* batch) {
+  batch->chunk = &chunk;
+  batch->messages.clear();
+  batch->tuples.clear();
+  batch->days.clear();
+  batch->messages.reserve(chunk.records.size());
+  for (const SpoolRecord& record : chunk.records) DecodeOne(record, batch);
+}
+
+void Pipeline::DecodeOne(const SpoolRecord& record, Batch* batch) {
+  Message& message = batch->messages.emplace_back();
+  message.record = &record;
+  if (!ParseTopic(record.topic, &message.topic)) {
+    message.topic = Topic{};
+    Reject(shared_, &message, Reason::kBadTopicFormat, "");
+    return;
+  }
+  const uint64_t limit = shared_.runtime.max_payload_bytes.load(std::memory_order_relaxed);
+  if (record.payload.size() > limit) {
+    Reject(shared_, &message, Reason::kPayloadTooLarge,
+           "payload has " + std::to_string(record.payload.size()) + " bytes, at most " +
+               std::to_string(limit) + " are allowed");
+    return;
+  }
+  const bool decoded =
+      decoder_.Decode(record.payload, message.topic.tenant, message.topic.device, record.received,
+                      shared_.options.decode, &envelope_, &failure_);
+  message.payload_is_json = decoder_.payload_is_jsonb();
+  if (const auto token = decoder_.provision_token()) message.token = Sha256(*token);
+  if (!decoded) {
+    Reject(shared_, &message, failure_.reason, failure_.detail);
+    return;
+  }
+  EncodeRows(envelope_, &message, batch);
+}
+
+void Pipeline::EncodeRows(const Envelope& envelope, Message* message, Batch* batch) {
+  message->event_time = envelope.readings.front().time;
+  if (envelope.latitude && envelope.longitude) {
+    message->location = Location{*envelope.latitude, *envelope.longitude};
+  }
+  message->tuples_begin = batch->tuples.size();
+  for (const Reading& reading : envelope.readings) {
+    message->site_begin = AppendTelemetryTuple(message->topic, envelope.site_id, reading,
+                                               message->record->received, &batch->tuples);
+    NoteDay(reading.time, &batch->days);
+  }
+  message->site_size = envelope.site_id.size();
+  message->tuples_end = batch->tuples.size();
+  message->rows = static_cast<uint32_t>(envelope.readings.size());
+}
+
+PgStatus Pipeline::Resolve(Batch* batch) {
+  std::vector<DeviceKeyView> keys;
+  std::vector<Message*> asking;
+  for (Message& message : batch->messages) {
+    if (!message.accepted()) continue;
+    keys.push_back(message.key());
+    asking.push_back(&message);
+  }
+  if (keys.empty()) return PgOk{};
+  auto devices = shared_.directory.Resolve(keys, store_);
+  if (!devices.ok()) return devices.error();
+  for (size_t i = 0; i < asking.size(); ++i) asking[i]->device = std::move((*devices)[i]);
+  return shared_.options.auto_provision ? ProvisionMissing(batch) : PgOk{};
+}
+
+// Message by message, in order: who comes first gets the place that is left.
+PgStatus Pipeline::ProvisionMissing(Batch* batch) {
+  for (Message& message : batch->messages) {
+    if (!message.accepted() || message.device) continue;
+    auto provisioned = store_.Provision(message.key(), batch->SiteOf(message));
+    if (!provisioned.ok()) return provisioned.error();
+    if (*provisioned == Provisioned::kNoCapacity) {
+      Reject(shared_, &message, Reason::kNoSubscriptionCapacity, "");
+      continue;
+    }
+    shared_.directory.Forget(message.key());
+    const DeviceKeyView key = message.key();
+    auto devices = shared_.directory.Resolve({&key, 1}, store_);
+    if (!devices.ok()) return devices.error();
+    message.device = std::move(devices->front());
+  }
+  return PgOk{};
+}
+
+void Pipeline::Decide(Batch* batch) {
+  for (Message& message : batch->messages) {
+    if (!message.accepted()) continue;
+    if (const auto reason = Check(message, *batch)) Reject(shared_, &message, *reason, "");
+  }
+}
+
+std::optional<Reason> Pipeline::Check(const Message& message, const Batch& batch) {
+  if (!message.device) return Reason::kUnregisteredDevice;
+  const DeviceRecord& device = *message.device;
+  if (device.subscription == Subscription::kSuspended) return Reason::kSubscriptionSuspended;
+  if (device.subscription == Subscription::kExpired) return Reason::kSubscriptionExpired;
+  if (!device.active) return Reason::kDeviceRevoked;
+  if (device.site_id != batch.SiteOf(message)) return Reason::kSiteMismatch;
+  if (const auto reason =
+          Authenticate(shared_.options.auth, device, message.token, message.record->received)) {
+    return reason;
+  }
+  if (!shared_.limiter.Allow(message.key(), message.record->received,
+                             shared_.runtime.rate_limit_rps.load(std::memory_order_relaxed),
+                             shared_.runtime.rate_limit_burst.load(std::memory_order_relaxed))) {
+    return Reason::kRateLimited;
+  }
+  return std::nullopt;
+}
+
+}  // namespace sluice

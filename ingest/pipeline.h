@@ -1,0 +1,62 @@
+// Pipeline: the checks, from topic to rate limit, in the order of docs/architecture.md. The first
+// failure decides.
+//
+// Three steps, because the middle one asks PostgreSQL once for a whole chunk:
+//   Decode   checks 1 to 8, on the message alone
+//   Resolve  what the registry says about the devices
+//   Decide   checks 9 to 15
+#pragma once
+
+#include "auth/authenticator.h"
+#include "auth/device_directory.h"
+#include "auth/rate_limiter.h"
+#include "ingest/batch.h"
+#include "ingest/runtime_settings.h"
+#include "quarantine/flood_control.h"
+#include "schema/envelope.h"
+
+namespace sluice {
+
+struct PipelineOptions {
+  DecodeLimits decode;
+  AuthPolicy auth;
+  bool auto_provision = false;  // AUTO_PROVISION
+};
+
+// What all workers share; everything in it is thread-safe and outlives them.
+struct PipelineShared {
+  const PipelineOptions options;
+  const RuntimeSettings& runtime;
+  DeviceDirectory& directory;
+  RateLimiter& limiter;
+  FloodControl& flood;
+};
+
+// One for each worker; not thread-safe.
+class Pipeline {
+ public:
+  Pipeline(const PipelineShared& shared, CredentialStore& store) : shared_(shared), store_(store) {}
+
+  void Decode(const Chunk& chunk, Batch* batch);
+  // An error leaves the batch as it was: try again, the answer is never taken for "unregistered".
+  PgStatus Resolve(Batch* batch);
+  // Spends the devices' rate limit: call once a batch.
+  void Decide(Batch* batch);
+
+ private:
+  void DecodeOne(const SpoolRecord& record, Batch* batch);
+  void EncodeRows(const Envelope& envelope, Message* message, Batch* batch);
+  PgStatus ProvisionMissing(Batch* batch);
+  std::optional<Reason> Check(const Message& message, const Batch& batch);
+
+  const PipelineShared& shared_;
+  CredentialStore& store_;
+  EnvelopeDecoder decoder_;
+  Envelope envelope_;
+  DecodeFailure failure_;
+};
+
+// Marks the message rejected and asks flood control whether it is to be stored.
+void Reject(const PipelineShared& shared, Message* message, Reason reason, std::string detail);
+
+}  // namespace sluice

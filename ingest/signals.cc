@@ -1,0 +1,54 @@
+#include "ingest/signals.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+namespace sluice {
+namespace {
+
+sigset_t StopSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+}  // namespace
+
+void SignalWaiter::BlockSignals() {
+  const sigset_t set = StopSignals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+bool SignalWaiter::Wait(std::chrono::milliseconds time) {
+  const sigset_t set = StopSignals();
+  const timespec wait{.tv_sec = time.count() / 1000, .tv_nsec = (time.count() % 1000) * 1'000'000};
+  return sigtimedwait(&set, nullptr, &wait) > 0;
+}
+
+ExitIfStuck::ExitIfStuck(int64_t deadline, std::function<void()> last_words)
+    : thread_([this, deadline, last_words = std::move(last_words)] {
+        std::unique_lock lock(mutex_);
+        const std::chrono::microseconds left(deadline - SystemClock().Monotonic());
+        if (disarmed_.wait_for(lock, left, [this] { return done_; })) return;
+        LogWarning("drain_deadline", {{"action", "exiting; the rest stays in the spool"}});
+        last_words();
+        _exit(0);
+      }) {}
+
+void ExitIfStuck::Disarm() {
+  {
+    std::lock_guard lock(mutex_);
+    done_ = true;
+  }
+  disarmed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace sluice

@@ -1,0 +1,37 @@
+// Signals, taken synchronously by one thread, and the way out when stopping takes too long.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace sluice {
+
+class SignalWaiter {
+ public:
+  // Blocks SIGTERM and SIGINT (and ignores SIGPIPE) in this thread and all it starts: first thing
+  // in main.
+  static void BlockSignals();
+  // True when SIGTERM or SIGINT came within that time; each is reported once.
+  bool Wait(std::chrono::milliseconds time);
+};
+
+// Ends the process with status 0 when the deadline passes, after calling `last_words` from a thread
+// of its own: everything that matters is on disk by then, and a stop has a limit.
+class ExitIfStuck {
+ public:
+  // `deadline` in microseconds of Clock::Monotonic.
+  ExitIfStuck(int64_t deadline, std::function<void()> last_words);
+  ~ExitIfStuck() { Disarm(); }
+  void Disarm();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable disarmed_;
+  bool done_ = false;
+  std::thread thread_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,39 @@
+// StageMetrics: how long the stages of a chunk take, as histograms. Counted once a chunk, not once
+// a message. Thread-safe.
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include "base/clock.h"
+#include "ingest/batch.h"
+
+namespace sluice {
+
+class StageMetrics {
+ public:
+  // `registry` must outlive this.
+  explicit StageMetrics(prometheus::Registry& registry);
+
+  void Decoded(double seconds) { decode_.Observe(seconds); }
+  void Resolved(double seconds) { resolve_.Observe(seconds); }
+  void Decided(double seconds) { decide_.Observe(seconds); }
+  // The batch's transaction has committed at `now`, this long after its first attempt began.
+  void Committed(const Batch& batch, UnixMicros now, double seconds);
+  void CommitRetried() { retries_.Increment(); }
+
+ private:
+  StageMetrics(prometheus::Registry& registry, prometheus::Family<prometheus::Histogram>& stages);
+
+  prometheus::Histogram& decode_;
+  prometheus::Histogram& resolve_;
+  prometheus::Histogram& decide_;
+  prometheus::Histogram& commit_;
+  prometheus::Histogram& chunk_messages_;
+  prometheus::Histogram& receive_to_commit_;
+  prometheus::Histogram& publish_to_commit_;
+  prometheus::Counter& retries_;
+};
+
+}  // namespace sluice

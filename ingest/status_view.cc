@@ -1,0 +1,61 @@
+#include "ingest/status_view.h"
+
+#include <nlohmann/json.hpp>
+
+#include "schema/timestamp.h"
+
+namespace sluice {
+namespace {
+
+using Json = nlohmann::json;
+
+// Reasons may hold a server's text: invalid UTF-8 in it is replaced, not thrown at us.
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::vector<std::string> StatusView::ReasonsNotReady() const {
+  std::vector<std::string> reasons;
+  if (!working) reasons.emplace_back("starting or draining");
+  if (!subscriber.ready()) reasons.push_back("broker: " + subscriber.problem());
+  const DatabaseHealth::View db = database.view();
+  if (db.state != DatabaseState::kUp) {
+    reasons.push_back("database " + std::string(DatabaseStateName(db.state)) +
+                      (db.reason.empty() ? "" : ": " + db.reason));
+  }
+  const SpoolStats stats = spool.stats();
+  if (stats.full) reasons.push_back("spool: " + stats.problem);
+  return reasons;
+}
+
+std::string HealthJson(const StatusView& status) {
+  const Totals totals = status.accounting.Snapshot();
+  return Dump(
+      {{"status", "healthy"},
+       {"service", status.service},
+       {"counters",
+        {{"messages_received", totals.received},
+         {"messages_written", totals.stored},
+         {"messages_rejected", totals.quarantined},
+         {"queue_depth", totals.spooled}}},
+       {"last_write_at",
+        totals.last_commit == 0 ? Json(nullptr) : Json(FormatIso8601(totals.last_commit))}});
+}
+
+std::string ReadyJson(const StatusView& status, const std::vector<std::string>& reasons) {
+  const SpoolStats spool = status.spool.stats();
+  return Dump({{"ready", reasons.empty()},
+               {"reasons", reasons},
+               {"identity_mode", status.identity_mode},
+               {"database", DatabaseStateName(status.database.view().state)},
+               {"broker", status.subscriber.ready() ? "subscribed" : "away"},
+               {"spool",
+                {{"backlog_records", spool.backlog_records},
+                 {"backlog_bytes", spool.backlog_bytes},
+                 {"oldest_age_seconds", static_cast<double>(spool.oldest_age_us) / 1e6},
+                 {"full", spool.full}}}});
+}
+
+}  // namespace sluice

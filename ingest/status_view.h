@@ -1,0 +1,42 @@
+// StatusView: everything the outside may ask about a running daemon, read in one place: by /health,
+// /ready, /metrics and the log.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "auth/device_directory.h"
+#include "auth/rate_limiter.h"
+#include "ingest/accounting.h"
+#include "ingest/database_health.h"
+#include "ingest/spool/spool.h"
+#include "ingest/subscriber.h"
+#include "quarantine/flood_control.h"
+
+namespace sluice {
+
+// References to parts that outlive the view; all are thread-safe.
+struct StatusView {
+  const std::string& service;
+  const std::string& identity_mode;
+  const Spool& spool;
+  const Accounting& accounting;
+  const DatabaseHealth& database;
+  const Subscriber& subscriber;
+  const DeviceDirectory& directory;
+  const RateLimiter& limiter;
+  const FloodControl& flood;
+  // Set once the ledger has been read and the workers run; cleared when draining begins.
+  const std::atomic<bool>& working;
+
+  // Why a message would not be taken and stored right now; empty when it would.
+  std::vector<std::string> ReasonsNotReady() const;
+};
+
+// Bodies of the answers. Ready JSON: {"ready":…, "reasons":[…], …}; health JSON as the old service
+// had it.
+std::string HealthJson(const StatusView& status);
+std::string ReadyJson(const StatusView& status, const std::vector<std::string>& reasons);
+
+}  // namespace sluice
