@@ -9,11 +9,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -60,8 +62,8 @@ class PgRows {
 template <typename T>
 class [[nodiscard]] PgResult {
  public:
-  PgResult(T value) : state_(std::move(value)) {}          // NOLINT(google-explicit-constructor)
-  PgResult(PgError error) : state_(std::move(error)) {}    // NOLINT(google-explicit-constructor)
+  PgResult(T value) : state_(std::move(value)) {}        // NOLINT(google-explicit-constructor)
+  PgResult(PgError error) : state_(std::move(error)) {}  // NOLINT(google-explicit-constructor)
   bool ok() const { return std::holds_alternative<T>(state_); }
   T& operator*() { return std::get<T>(state_); }
   const T& operator*() const { return std::get<T>(state_); }
@@ -91,6 +93,7 @@ class PgConnection {
   // closed (a stopped backend answers nothing, a cancel request included) and the error has
   // timed_out and connection_lost set.
   void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
+  std::chrono::milliseconds timeout() const { return timeout_; }
 
   // One or several statements in the simple protocol: one round trip. Returns the last statement's
   // rows. After an error the server has skipped the rest.
@@ -107,18 +110,37 @@ class PgConnection {
   PgResult<int64_t> CopyEnd();
   void CopyAbort(const std::string& why);
 
-  bool alive() const;           // false once a call reported connection_lost
-  int backend_pid() const;      // for logs and tests
+  bool alive() const;                  // false once a call reported connection_lost
+  int backend_pid() const;             // for logs and tests
   pg_conn* native() { return conn_; }  // for the NOTIFY listener
-  // Quotes an identifier or a literal for use in SQL text.
+  // The server's notices and warnings since the last call, oldest first; at most 100 are kept.
+  std::vector<std::string> TakeNotices() { return std::exchange(notices_, {}); }
+  // Quotes an identifier or a literal for use in SQL text. "" (which no statement parses with) when
+  // the connection is lost or the text is not valid UTF-8.
   std::string QuoteIdentifier(std::string_view name);
   std::string QuoteLiteral(std::string_view text);
 
  private:
+  using Deadline = std::chrono::steady_clock::time_point;
+
   explicit PgConnection(pg_conn* conn);
-  // … helpers …
+  static void KeepNotice(void* self, const pg_result* notice);
+
+  Deadline NextDeadline() const;
+  PgStatus Ready() const;  // ok, or "not connected"
+  PgStatus FinishConnecting(const std::string& password, Deadline deadline);
+  PgStatus Flush(Deadline deadline);  // sends all that libpq has buffered
+  PgStatus AwaitResult(Deadline deadline);
+  // Reads results up to the end of the command, or to COPY IN if `stop_at_copy`.
+  PgResult<PgRows> Collect(Deadline deadline, bool stop_at_copy);
+  PgResult<PgRows> SendAndCollect(int sent, bool stop_at_copy);
+  PgError Lose(std::string message, bool timed_out);  // closes the connection
+
   pg_conn* conn_ = nullptr;
   std::chrono::milliseconds timeout_{10000};
+  bool copying_ = false;
+  size_t copy_unflushed_ = 0;
+  std::vector<std::string> notices_;
 };
 
 }  // namespace sluice
