@@ -33,7 +33,9 @@ constexpr Table MakeTable() {
 
 constexpr Table kTable = MakeTable();
 
-uint32_t Byte(std::string_view bytes, size_t i) { return static_cast<unsigned char>(bytes[i]); }
+uint32_t Byte(std::string_view bytes, size_t i) {
+  return static_cast<unsigned char>(bytes[i]);
+}
 
 #if defined(__x86_64__)
 __attribute__((target("sse4.2"))) uint32_t Crc32cHardware(std::string_view bytes,

@@ -6,7 +6,6 @@
 // any thread; Maintain by one thread (the application's control thread); the rest by any.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -28,8 +27,9 @@ enum class SpoolSync {
 
 struct SpoolOptions {
   std::string directory;
-  uint64_t max_bytes = 0;      // SPOOL_MAX_BYTES: high-water mark of all segments together
-  uint64_t segment_bytes = 64 << 20;  // a segment is sealed before it would grow beyond this
+  uint64_t max_bytes = 0;  // SPOOL_MAX_BYTES: high-water mark of all segments together
+  // A segment is sealed before it would grow beyond this, or beyond a quarter of max_bytes.
+  uint64_t segment_bytes = 64 << 20;
   SpoolSync sync = SpoolSync::kInterval;
   std::chrono::milliseconds sync_interval{100};
   // How many of the last appended records to keep on disk even when committed: they recognise what
@@ -39,9 +39,9 @@ struct SpoolOptions {
 
 // A message as the callback appends it. Views need to live only during Append.
 struct SpoolMessage {
-  std::string_view topic;    // ≤ 65535 bytes
+  std::string_view topic;  // ≤ 65535 bytes
   std::string_view payload;
-  std::string_view stamp;    // value of the user property sluice-stamp, or empty; ≤ 65535 bytes
+  std::string_view stamp;  // value of the user property sluice-stamp, or empty; ≤ 65535 bytes
   UnixMicros received = 0;
   bool duplicate = false;  // the broker's DUP flag
 };
@@ -56,7 +56,9 @@ struct SpoolRecord {
 };
 
 // A contiguous run [first_seq, last_seq] of the log, minus `damaged` records inside it that could
-// not be read back (counted and logged by the reader) and minus what the ledger already holds.
+// not be read back (counted and logged by the reader). It never reaches over what the ledger
+// already holds. `records` may be empty when all of them are damaged; the chunk is committed all
+// the same.
 struct Chunk {
   uint64_t first_seq = 0;
   uint64_t last_seq = 0;
@@ -76,8 +78,9 @@ enum class AppendOutcome { kAppended, kDuplicate };
 struct SpoolStats {
   uint64_t first_uncommitted = 0;  // seq of the oldest record not completed
   uint64_t next_seq = 0;           // seq the next record gets
+  uint64_t first_on_disk = 0;      // ledger rows that end before it are no longer needed
   uint64_t backlog_records = 0;    // appended and not completed
-  uint64_t backlog_bytes = 0;      // on disk in them, rounded up to whole records
+  uint64_t backlog_bytes = 0;      // on disk in them; estimated within the oldest segment
   uint64_t disk_bytes = 0;         // of all segments, and the reserve
   int64_t oldest_age_us = 0;       // age of the oldest record not completed; 0 when there is none
   uint64_t damaged_records = 0;    // since the spool was opened
@@ -94,14 +97,18 @@ class Spool {
   static Result<std::unique_ptr<Spool>> Open(const SpoolOptions& options, FileSystem& fs,
                                              Clock& clock);
   ~Spool();
+  Spool(const Spool&) = delete;
+  Spool& operator=(const Spool&) = delete;
 
   // 36 characters; a new one for a new or recreated spool directory.
   const std::string& id() const;
   // Everything up to this seq was completed when the watermark was last persisted.
   uint64_t watermark() const;
 
-  // What the ledger says is committed beyond the watermark. Call once, after Open and before the
-  // first NextChunk; these records are counted as completed and not handed out.
+  // What the ledger says is committed beyond the watermark, in any order. Call once, after Open and
+  // before the first NextChunk and Append; these records are counted as completed and not handed
+  // out. When the ledger knows a later record than the spool (a power cut took it), numbering goes
+  // on beyond it, so that no number is used twice.
   void SkipCommitted(const std::vector<SeqRange>& committed);
 
   // Appends, or recognises a redelivery: a message with the broker's DUP flag that equals one of
@@ -115,7 +122,6 @@ class Spool {
   // The next run of at most max_records records and max_bytes bytes, for one worker. Waits for the
   // first record as long as it takes, then until max_records are there or `linger` has passed since
   // that first record was received. Null after Stop. A chunk must be passed to Complete.
-
   std::unique_ptr<Chunk> NextChunk(size_t max_records, size_t max_bytes,
                                    std::chrono::milliseconds linger);
   void Complete(const Chunk& chunk);
@@ -130,6 +136,12 @@ class Spool {
   Status Sync();
 
   SpoolStats stats() const;
+
+ private:
+  class Impl;
+  explicit Spool(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace sluice
