@@ -250,10 +250,10 @@ PgStatus DatabaseWriter::CopyAroundPoison(PgConnection& db, Batch* batch) {
 // Is it the row or the table? A harmless row at the guilty one's time tells: when it is refused
 // too, so would every row be, and quarantining them would lose the operator's data one by one.
 PgStatus DatabaseWriter::ProbeTable(PgConnection& db, const Message& guilty) {
-  auto probed = db.ExecParams(
-      "INSERT INTO telemetry (time, tenant_id, device_id, site_id) "
-      "VALUES ($1::timestamptz, 'sluice-probe', 'sluice-probe', 'sluice-probe')",
-      {FormatIso8601(guilty.event_time.value_or(guilty.record->received))});
+  const std::string time = FormatIso8601(guilty.event_time.value_or(guilty.record->received));
+  auto probed = db.Exec(
+      "SAVEPOINT probe; INSERT INTO telemetry (time, tenant_id, device_id, site_id) VALUES ('" +
+      time + "', 'sluice-probe', 'sluice-probe', 'sluice-probe'); ROLLBACK TO probe");
   if (!probed.ok() && !IsPoison(probed.error())) return probed.error();
   if (!probed.ok()) {
     PgError breaker = probed.error();

@@ -181,8 +181,10 @@ void AddChecks(Table* t) {
          "100000",
          "Most devices kept in memory; give it the size of the fleet. The service before this one "
          "had 10000.");
-  t->Add("RATE_LIMIT_RPS", &Settings::rate_limit_rps, RealSetting(0.001, 1'000'000), "5",
-         "Messages a second that each device may send in the long run.")
+  t->Add(
+       "RATE_LIMIT_RPS", &Settings::rate_limit_rps, RealSetting(0, 1'000'000), "5",
+       "Messages a second that each device may send in the long run. With 0 it may send its burst "
+       "and then nothing until its bucket is forgotten.")
       .reloadable = true;
   t->Add("RATE_LIMIT_BURST", &Settings::rate_limit_burst, RealSetting(1, 1'000'000), "20",
          "Messages that a device may send at once after a pause.")
@@ -299,7 +301,8 @@ const std::vector<Rule>& Rules() {
        "a rate must not be forgotten before the device may send its whole burst again",
        [](S s) {
          const std::chrono::duration<double> forgotten_after = s.bucket_ttl;
-         return forgotten_after.count() * s.rate_limit_rps >= s.rate_limit_burst;
+         return s.rate_limit_rps == 0 ||
+                forgotten_after.count() * s.rate_limit_rps >= s.rate_limit_burst;
        }},
       {{"IDENTITY_MODE"},
        "stamps of the broker's plugin are not supported by this version; set it to topic",

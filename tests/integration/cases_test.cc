@@ -211,7 +211,7 @@ TEST(OldServiceCases, EveryPipelineCaseGetsItsVerdict) {
     return EnvFor(a["given"]) < EnvFor(b["given"]);
   });
 
-  SluiceStack stack;
+  SluiceStack stack(Env{{"MQTT_TOPIC", "#"}});
   Publisher publisher(stack.broker().port());
   std::optional<Env> running;
   for (const Json& c : cases) {
