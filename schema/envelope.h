@@ -47,7 +47,7 @@ struct Envelope {
 };
 
 // Why a payload was not accepted, with a short sentence for the operator (no payload text in it
-// but names of fields). `json_valid` says whether the payload is a document that jsonb can hold.
+// but names of known fields).
 struct DecodeFailure {
   Reason reason = Reason::kInvalidJson;
   std::string detail;

@@ -177,6 +177,11 @@ bool HoldsToken(const std::string& text) {
   return CutAnywhere(text) != text;
 }
 
+// The parser takes a NUL for the end of the text.
+bool IsJson(std::string_view text) {
+  return text.find('\0') == kNone && nlohmann::json::accept(text);
+}
+
 // Valid JSON: only strings can be names, and it must stay valid, so a string that holds a token
 // somewhere inside is cut whole.
 std::string CutInJson(std::string_view text) {
@@ -211,9 +216,9 @@ bool IsSecretKey(std::string_view key) {
 }
 
 std::string CutSecrets(std::string_view payload) {
-  if (nlohmann::json::accept(payload)) return CutInJson(payload);
+  if (IsJson(payload)) return CutInJson(payload);
   std::string out = CutAnywhere(payload);
-  return nlohmann::json::accept(out) ? CutInJson(out) : out;
+  return IsJson(out) ? CutInJson(out) : out;
 }
 
 }  // namespace sluice

@@ -160,7 +160,8 @@ bool ReadZone(Reader* in, int64_t* offset_seconds) {
   int minutes = 0;
   if (!in->Number(2, 0, 23, &hours)) return false;
   if ((in->Take(':') || in->AtDigit()) && !in->Number(2, 0, 59, &minutes)) return false;
-  *offset_seconds = (hours * 3600 + minutes * 60) * (west ? -1 : 1);
+  const int64_t seconds = hours * 3600 + minutes * 60;
+  *offset_seconds = west ? -seconds : seconds;
   return true;
 }
 

@@ -34,6 +34,7 @@ bool IsForJsonb(std::string_view text) {
     good &= depth <= sluice::kMaxJsonDepth;
     return true;
   };
+  good &= text.find('\0') == std::string_view::npos;  // the parser takes it for the end
   return json::parse(text, seen, false).is_object() && good;
 }
 

@@ -23,11 +23,17 @@ void CheckTreeHasNoToken(const json& node) {
   }
 }
 
+// The parser takes a NUL for the end of the text.
+json Parse(const std::string& text) {
+  return text.find('\0') == std::string::npos ? json::parse(text, nullptr, false)
+                                              : json(json::value_t::discarded);
+}
+
 void CheckCut(const std::string& payload) {
   const std::string cut = CutSecrets(payload);
   FUZZ_CHECK(CutSecrets(cut) == cut);
-  const json tree = json::parse(cut, nullptr, false);
-  FUZZ_CHECK(!tree.is_discarded() || !json::accept(payload));
+  const json tree = Parse(cut);
+  FUZZ_CHECK(!tree.is_discarded() || Parse(payload).is_discarded());
   if (tree.is_structured()) CheckTreeHasNoToken(tree);
 }
 

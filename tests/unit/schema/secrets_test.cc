@@ -104,6 +104,11 @@ TEST(CutSecrets, NeedsNoValidJson) {
   }
 }
 
+TEST(CutSecrets, DoesNotStopAtANul) {
+  const std::string payload("4\0provision_token:s", 19);
+  EXPECT_EQ(CutSecrets(payload), payload.substr(0, 18) + std::string(kCutToken));
+}
+
 TEST(CutSecrets, CutsOnceMoreWhatCuttingMadeValid) {
   ExpectCut({R"~({"a":"provision\u005ftoken\u003d\u0078","provision_token":x})~",
              R"~({"a":"provision\u005ftoken\u003d"(cut)","provision_token":"(cut)"})~"});
