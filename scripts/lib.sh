@@ -48,7 +48,8 @@ running() { kill -0 "$1" 2>/dev/null; }
 end_pid() {
   running "$2" || return 0
   kill -s "${3:-TERM}" "$2" 2>/dev/null || return 0
-  wait_for "$1" process_gone "$2" && return
+  # In an EXIT trap a bare return would give the script's status.
+  wait_for "$1" process_gone "$2" && return 0
   kill -s KILL "$2" 2>/dev/null
   return 1
 }
@@ -70,11 +71,12 @@ as_user() {
 }
 
 # private_directory PATH USER: makes PATH, for USER only when we are root. Where USER cannot reach
-# it (a closed directory above), PATH becomes a link to a fresh directory under /tmp.
+# it (a closed directory above), PATH becomes a link to a fresh directory under /tmp; so give USER
+# the realpath of PATH.
 private_directory() {
   local path=$1 user=$2 real
   ((EUID == 0)) || user=$(id -un)
-  [[ -d $path ]] && (as_user "$user" test -w "$path") && return
+  [[ -d $path ]] && (as_user "$user" test -w "$(realpath "$path")") && return
   rm -rf "$path"
   mkdir -p "$path"
   if ((EUID == 0)); then chown "$user:" "$path"; fi
@@ -100,6 +102,7 @@ start_postgres() {
   local data=$1 port=$2 log=$3 passfile=$4 bin password
   bin=$(postgres_bin)
   private_directory "$data" postgres
+  data=$(realpath "$data")
   if [[ ! -e $data/PG_VERSION || ! -s $passfile ]]; then
     find "$data/" -mindepth 1 -delete
     password=$(random_password)
@@ -127,6 +130,7 @@ start_mosquitto() {
   local config=$1 data=$2 port=$3 log=$4 program
   program=$(PATH=$PATH:/usr/sbin:/sbin command -v mosquitto) || die "Mosquitto is not installed"
   private_directory "$data" mosquitto
+  data=$(realpath "$data")
   {
     cat "$config"
     printf '\n# Added by %s.\n' "${0##*/}"
