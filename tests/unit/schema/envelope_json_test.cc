@@ -82,6 +82,8 @@ TEST(EnvelopeJson, RefusesBrokenStructure) {
            R"({"a"::1})",
            R"({"a":1:2})",
            R"({"a":"b":1})",
+           R"({"a":"b":1}})",
+           R"({"x":{"a":"b":1},"c":2}})",
            R"({"a":"b" "c"})",
            R"({"a":"b"c})",
            R"({"a":[1,]})",
@@ -223,6 +225,8 @@ TEST(EnvelopeJson, IsNotFooledByWhatALongerPayloadLeftInTheBuffer) {
   EnvelopeDecoder decoder;
   EXPECT_EQ(Problem(&decoder, R"({"a":[1,2,3],"b":true,"c":"}}]]"})"), "");
   EXPECT_NE(Problem(&decoder, R"({"a":[1,2,3)"), "");
+  EXPECT_EQ(Problem(&decoder, R"({"a":{"b":1}})"), "");
+  EXPECT_NE(Problem(&decoder, R"({"a":{"b":1})"), "");
   EXPECT_NE(Problem(&decoder, R"({"a":[1,2,3],"b":tru)"), "");
   EXPECT_NE(Problem(&decoder, R"({"a":[1,2,3],"b":true,"c":")"), "");
   EXPECT_NE(Problem(&decoder, "{"), "");
