@@ -18,8 +18,8 @@ std::optional<UnixMicros> ParseIso8601(std::string_view text);
 
 // A JSON number's text as seconds, milliseconds, microseconds or nanoseconds since 1970, the unit
 // chosen by size: |x| < 1e11 s, < 1e14 ms, < 1e17 µs, else ns (so seconds reach the year 5138).
-// Decimal arithmetic, no floating point: 1767225600.123456 keeps its microseconds, also when written
-// with an exponent. nullopt when it is no JSON number or outside of the years 0001 to 9999.
+// Decimal arithmetic, no floating point: 1767225600.123456 keeps its microseconds, also when
+// written with an exponent. nullopt when it is no JSON number or outside of the years 0001 to 9999.
 std::optional<UnixMicros> ParseEpoch(std::string_view number);
 
 // "2026-03-01T10:00:00.000000Z".
