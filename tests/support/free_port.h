@@ -1,0 +1,18 @@
+// Private TCP ports for tests.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace sluice::testing {
+
+// A port of 127.0.0.1 that nobody listened on a moment ago. Never the same twice in one process.
+uint16_t FreePort();
+
+// True once something accepts connections on 127.0.0.1:port; false when `timeout` has passed.
+bool WaitForPort(uint16_t port, std::chrono::milliseconds timeout);
+
+// One attempt to connect to 127.0.0.1:port.
+bool PortAccepts(uint16_t port);
+
+}  // namespace sluice::testing
