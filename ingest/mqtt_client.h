@@ -41,7 +41,7 @@ struct MqttOptions {
   std::string ca_file;      // empty: the system's
   std::string client_cert;  // empty: none
   std::string client_key;
-  bool tls_insecure = false;  // accepts any server certificate
+  bool tls_insecure = false;  // the certificate need not be for `host`; its signer is checked
   std::chrono::seconds keep_alive{30};
   std::chrono::seconds session_expiry{7 * 86400};
   uint16_t receive_maximum = 2000;

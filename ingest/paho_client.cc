@@ -21,7 +21,7 @@ mqtt::ssl_options TlsOptions(const MqttOptions& options) {
   if (!options.ca_file.empty()) tls.set_trust_store(options.ca_file);
   if (!options.client_cert.empty()) tls.set_key_store(options.client_cert);
   if (!options.client_key.empty()) tls.set_private_key(options.client_key);
-  tls.set_enable_server_cert_auth(!options.tls_insecure);
+  tls.set_enable_server_cert_auth(true);
   tls.set_verify(!options.tls_insecure);
   tls.set_ssl_version(MQTT_SSL_VERSION_TLS_1_2);
   return tls;
