@@ -49,9 +49,8 @@ class TtlCache {
     if (const auto found = shard.index.find(key); found != shard.index.end()) {
       Remove(shard, found);
     } else if (shard.index.size() >= max_per_shard_) {
-      shard.index.erase(shard.index.find(DeviceKeyView(shard.recent.back().key)));
-      shard.recent.pop_back();
-      evictions_.fetch_add(1, std::memory_order_relaxed);
+      if (shard.recent.back().expires > now) evictions_.fetch_add(1, std::memory_order_relaxed);
+      Remove(shard, shard.index.find(DeviceKeyView(shard.recent.back().key)));
     }
     shard.recent.push_front(Entry{DeviceKey(key), std::move(value), expires});
     shard.index.emplace(shard.recent.front().key, shard.recent.begin());
