@@ -43,7 +43,8 @@ void Accounting::Committed(const Batch& batch, UnixMicros now) {
   for (size_t i = 0; i < kReasonCount; ++i) done_.by_reason[i] += sums.by_reason[i];
   for (const auto& [name, counts] : tenants) {
     const std::string tenant(name);
-    const bool room = done_.tenants.size() < kMaxTenants || done_.tenants.contains(tenant);
+    // One place is kept for "unknown".
+    const bool room = done_.tenants.size() < kMaxTenants - 1 || done_.tenants.contains(tenant);
     Totals::Tenant& total = done_.tenants[room ? tenant : "unknown"];
     total.accepted += counts.accepted;
     total.rejected += counts.rejected;

@@ -44,14 +44,15 @@ std::string CountersSql(PgConnection& db, const QuarantineBatch::Counters& count
 
 std::string LocationsSql(PgConnection& db, const Batch& batch) {
   // Ordered by device, so that transactions side by side lock rows in the same order.
-  std::map<DeviceKeyView, Location> moved;
+  std::map<DeviceKeyView, const Message*> last;
   for (const Message& message : batch.messages) {
-    if (message.MovesDevice()) moved.insert_or_assign(message.key(), *message.location);
+    if (message.accepted() && message.location) last.insert_or_assign(message.key(), &message);
   }
   std::string sql;
-  for (const auto& [key, place] : moved) {
-    const std::string lat = Number(place.latitude);
-    const std::string lng = Number(place.longitude);
+  for (const auto& [key, message] : last) {
+    if (!message->MovesDevice()) continue;
+    const std::string lat = Number(message->location->latitude);
+    const std::string lng = Number(message->location->longitude);
     sql += "UPDATE device_registry SET latitude = " + lat + ", longitude = " + lng +
            ", updated_at = now() WHERE tenant_id = " + db.QuoteLiteral(key.tenant) +
            " AND device_id = " + db.QuoteLiteral(key.device) +
