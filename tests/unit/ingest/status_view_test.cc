@@ -1,0 +1,195 @@
+#include "ingest/status_view.h"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "ingest/metrics_page.h"
+#include "ingest/stage_metrics.h"
+#include "tests/support/fake_mqtt_client.h"
+#include "tests/support/ingest_fixture.h"
+
+namespace sluice {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class StatusViewTest : public testing::Test {
+ protected:
+  void MakeReady() {
+    working_ = true;
+    health_.Succeeded(DatabaseHealth::Seen::kByWatcher);
+    subscriber_.Start();
+    ASSERT_TRUE(Soon([this] { return subscriber_.ready(); }));
+  }
+  // Three messages: a good one, a bad one, and one that waits.
+  void CommitSome() {
+    spool_.Append(kGood);
+    spool_.Append("junk");
+    const auto chunk = spool_.Next();
+    Batch batch;
+    Pipeline pipeline(parts_.shared, parts_.store);
+    pipeline.Decode(*chunk, &batch);
+    ASSERT_TRUE(pipeline.Resolve(&batch).ok());
+    pipeline.Decide(&batch);
+    accounting_.Committed(batch, kReceived);
+    spool_.Append(kGood);
+  }
+  json Ready() { return json::parse(ReadyJson(view_, view_.ReasonsNotReady())); }
+
+  TestSpool spool_;
+  PipelineParts parts_;
+  Accounting accounting_{*spool_.spool};
+  DatabaseHealth health_;
+  FakeBroker broker_;
+  Subscriber subscriber_{
+      {.filters = {"a"}},
+      [this](MqttEvents& events) { return std::make_unique<FakeMqttClient>(broker_, events); },
+      *spool_.spool,
+      accounting_,
+      parts_.clock,
+      [](const Status&) {}};
+  std::atomic<bool> working_{false};
+  const std::string service_ = "ingest";
+  const std::string mode_ = "topic";
+  prometheus::Registry registry_;
+  StageMetrics stages_{registry_};
+  const StatusView view_{service_,     mode_,       *spool_.spool,    accounting_,
+                         health_,      subscriber_, parts_.directory, parts_.limiter,
+                         parts_.flood, working_};
+};
+
+TEST_F(StatusViewTest, NamesEverythingThatIsMissing) {
+  EXPECT_THAT(view_.ReasonsNotReady(),
+              ElementsAre("starting or draining", "broker: not connected yet", "database unknown"));
+  health_.Failed(DatabaseHealth::Seen::kByCommit, {"42501", "no", "", false, false});
+  EXPECT_THAT(view_.ReasonsNotReady().back(), "database paused: 42501: no");
+}
+
+TEST_F(StatusViewTest, IsReadyWhenNothingIsMissing) {
+  MakeReady();
+  EXPECT_THAT(view_.ReasonsNotReady(), IsEmpty());
+  const json ready = Ready();
+  EXPECT_EQ(ready["ready"], true);
+  EXPECT_EQ(ready["reasons"], json::array());
+  EXPECT_EQ(ready["database"], "up");
+  EXPECT_EQ(ready["broker"], "subscribed");
+  EXPECT_EQ(ready["identity_mode"], "topic");
+  EXPECT_EQ(ready["spool"]["full"], false);
+}
+
+TEST_F(StatusViewTest, IsNotReadyWhileTheSpoolIsFull) {
+  MakeReady();
+  const std::string payload(1 << 20, 'x');
+  for (int i = 0; i < 100 && !spool_.spool->stats().full; ++i) {
+    spool_.Append(payload);
+    spool_.spool->Maintain();
+  }
+  ASSERT_TRUE(spool_.spool->stats().full);
+  ASSERT_THAT(view_.ReasonsNotReady(), ElementsAre(HasSubstr("spool: ")));
+  EXPECT_EQ(Ready()["spool"]["full"], true);
+}
+
+TEST_F(StatusViewTest, WritesJsonWhateverBytesTheServerSends) {
+  health_.Failed(DatabaseHealth::Seen::kByCommit, {"42501", "a\"b\\\n\xff\xc3(", "", false, false});
+  const json ready = Ready();
+  EXPECT_EQ(ready["ready"], false);
+  const std::string reason = ready["reasons"].back();
+  EXPECT_THAT(reason, HasSubstr("a\"b\\\n\xef\xbf\xbd"));
+}
+
+TEST_F(StatusViewTest, TellsHealthAsTheOldServiceDid) {
+  EXPECT_EQ(json::parse(HealthJson(view_))["last_write_at"], nullptr);
+  CommitSome();
+  EXPECT_EQ(json::parse(HealthJson(view_)), json::parse(R"({
+    "status": "healthy", "service": "ingest",
+    "counters": {"messages_received": 3, "messages_written": 1, "messages_rejected": 1,
+                 "queue_depth": 1},
+    "last_write_at": "2026-03-01T10:00:25.000000Z"})"));
+}
+
+// Family names to their types, and series to their values. Fails on a line that Prometheus would
+// not read.
+struct Parsed {
+  std::map<std::string, std::string> types;
+  std::map<std::string, double> values;
+};
+
+Parsed Parse(const std::string& page) {
+  static const std::regex help(R"(# HELP ([a-z_]+) \S.*)");
+  static const std::regex type(R"(# TYPE ([a-z_]+) (counter|gauge|histogram))");
+  static const std::regex sample(
+      R"re((([a-z_]+)(\{[a-z_]+="[^"\\\n]*"(,[a-z_]+="[^"\\\n]*")*\})?) ([-+0-9.e]+|\+Inf))re");
+  Parsed parsed;
+  std::set<std::string> helped;
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);) {
+    std::smatch match;
+    if (std::regex_match(line, match, help)) {
+      EXPECT_TRUE(helped.insert(match[1]).second) << "twice: " << line;
+    } else if (std::regex_match(line, match, type)) {
+      EXPECT_TRUE(parsed.types.emplace(match[1], match[2]).second) << "twice: " << line;
+    } else if (std::regex_match(line, match, sample)) {
+      std::string family = match[2];
+      family = std::regex_replace(family, std::regex("_(bucket|sum|count)$"), "");
+      EXPECT_TRUE(parsed.types.contains(family) || parsed.types.contains(match[2])) << line;
+      EXPECT_TRUE(parsed.values.emplace(match[1], std::stod(match[5])).second) << "twice: " << line;
+    } else {
+      ADD_FAILURE() << "cannot be read: " << line;
+    }
+  }
+  for (const auto& [family, kind] : parsed.types) EXPECT_TRUE(helped.contains(family)) << family;
+  return parsed;
+}
+
+TEST_F(StatusViewTest, RendersAPageThatReadsLineByLine) {
+  CommitSome();
+  MakeReady();
+  accounting_.Duplicate();
+  const Parsed page = Parse(RenderMetrics(view_, registry_));
+  const std::pair<const char*, double> expected[] = {
+      {"sluice_received_messages_total", 4},
+      {"sluice_recovered_messages_total", 0},
+      {"sluice_stored_messages_total", 1},
+      {"sluice_stored_rows_total", 1},
+      {"sluice_quarantined_messages_total{reason=\"INVALID_JSON\"}", 1},
+      {"sluice_quarantined_messages_total{reason=\"RATE_LIMITED\"}", 0},
+      {"sluice_duplicate_messages_total", 1},
+      {"sluice_accounting_gap_messages", 0},
+      {"sluice_spool_backlog_records", 1},
+      {"sluice_last_commit_timestamp_seconds", 1772359225},
+      {"sluice_database_up", 1},
+      {"sluice_mqtt_up", 1},
+      {"sluice_mqtt_connects_total", 1},
+      {"sluice_ready", 1},
+      {"sluice_cached_devices{registered=\"yes\"}", 1},
+      {"sluice_registry_queries_total", 1},
+      {"sluice_rate_limit_buckets", 1},
+      {"pulse_ingest_messages_total{tenant_id=\"orchard\",result=\"accepted\"}", 1},
+      {"pulse_ingest_messages_total{tenant_id=\"unknown\",result=\"rejected\"}", 1},
+      {"pulse_ingest_queue_depth", 1},
+  };
+  for (const auto& [series, value] : expected) {
+    ASSERT_TRUE(page.values.contains(series)) << series;
+    EXPECT_EQ(page.values.at(series), value) << series;
+  }
+}
+
+TEST_F(StatusViewTest, RendersASeriesForEveryReason) {
+  const Parsed page = Parse(RenderMetrics(view_, registry_));
+  for (size_t i = 0; i < kReasonCount; ++i) {
+    const std::string reason(ReasonName(static_cast<Reason>(i)));
+    EXPECT_TRUE(
+        page.values.contains("sluice_quarantined_messages_total{reason=\"" + reason + "\"}"))
+        << reason;
+  }
+}
+
+}  // namespace
+}  // namespace sluice

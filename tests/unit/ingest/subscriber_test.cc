@@ -1,0 +1,202 @@
+#include "ingest/subscriber.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/fake_mqtt_client.h"
+#include "tests/support/ingest_fixture.h"
+
+namespace sluice {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+constexpr char kSubscribe[] = "subscribe a/+ b/+";
+
+TEST(SharedFilters, PutTheGroupInFrontOfEveryTopic) {
+  EXPECT_THAT(SharedFilters({"a/+", "b/#"}, "gate"),
+              ElementsAre("$share/gate/a/+", "$share/gate/b/#"));
+  EXPECT_THAT(SharedFilters({"a/+", "b/#"}, ""), ElementsAre("a/+", "b/#"));
+}
+
+class SubscriberTest : public testing::Test {
+ protected:
+  SubscriberTest() {
+    subscriber_ = std::make_unique<Subscriber>(
+        SubscriberOptions{.filters = {"a/+", "b/+"},
+                          .reconnect_min = std::chrono::milliseconds(2),
+                          .reconnect_max = std::chrono::milliseconds(4)},
+        [this](MqttEvents& events) {
+          events_ = &events;
+          return std::make_unique<FakeMqttClient>(broker_, events);
+        },
+        *spool_.spool, accounting_, clock_,
+        [this](const Status& status) { failures_.push_back(status.message()); });
+  }
+
+  void StartAndWait() {
+    subscriber_->Start();
+    ASSERT_TRUE(Soon([this] { return subscriber_->ready(); }));
+  }
+  // Cuts the connection and waits for the next one.
+  void Reconnect() {
+    const uint64_t before = subscriber_->connects();
+    events_->OnConnectionLost("cut");
+    ASSERT_TRUE(Soon([&] { return subscriber_->connects() > before && subscriber_->ready(); }));
+  }
+  void Deliver(const std::string& payload, bool duplicate = false,
+               const std::string& topic = kTopic) {
+    events_->OnMessage(
+        {.topic = topic, .payload = payload, .stamp = "mark", .duplicate = duplicate});
+  }
+  uint64_t Spooled() { return accounting_.Snapshot().spooled; }
+
+  FakeClock clock_;
+  TestSpool spool_;
+  Accounting accounting_{*spool_.spool};
+  FakeBroker broker_;
+  std::vector<std::string> failures_;
+  MqttEvents* events_ = nullptr;
+  std::unique_ptr<Subscriber> subscriber_;
+};
+
+TEST_F(SubscriberTest, IsNotReadyBeforeItIsSubscribed) {
+  EXPECT_FALSE(subscriber_->ready());
+  EXPECT_EQ(subscriber_->problem(), "not connected yet");
+  StartAndWait();
+  EXPECT_EQ(subscriber_->problem(), "");
+  EXPECT_EQ(subscriber_->connects(), 1U);
+  EXPECT_THAT(broker_.calls(), ElementsAre("connect", kSubscribe));
+}
+
+TEST_F(SubscriberTest, PutsWhatComesIntoTheSpool) {
+  StartAndWait();
+  Deliver("payload");
+  const auto chunk = spool_.Next();
+  ASSERT_THAT(chunk->records, SizeIs(1));
+  EXPECT_EQ(chunk->records[0].topic, kTopic);
+  EXPECT_EQ(chunk->records[0].payload, "payload");
+  EXPECT_EQ(chunk->records[0].stamp, "mark");
+  EXPECT_EQ(chunk->records[0].received, clock_.Now());
+}
+
+TEST_F(SubscriberTest, SubscribesAfterEveryConnectAlsoWhenTheSessionIsPresent) {
+  StartAndWait();
+  broker_.SetSessionPresent(true);
+  Reconnect();
+  EXPECT_THAT(broker_.calls(), ElementsAre("connect", kSubscribe, "connect", kSubscribe));
+}
+
+TEST_F(SubscriberTest, KeepsTryingUntilTheBrokerTakesIt) {
+  for (int i = 0; i < 5; ++i) broker_.NextConnect({ErrorCode::kUnavailable, "nobody there"});
+  StartAndWait();
+  EXPECT_EQ(broker_.Count("connect"), 6U);
+  EXPECT_EQ(subscriber_->connects(), 1U);
+}
+
+TEST_F(SubscriberTest, SaysWhyItCannotConnect) {
+  for (int i = 0; i < 10'000; ++i) broker_.NextConnect({ErrorCode::kUnavailable, "nobody there"});
+  subscriber_->Start();
+  EXPECT_TRUE(Soon([this] { return subscriber_->problem() == "nobody there"; }));
+  EXPECT_FALSE(subscriber_->ready());
+  subscriber_->Stop();
+}
+
+TEST_F(SubscriberTest, LeavesAndComesAgainWhenTheSubscriptionIsRefused) {
+  broker_.NextSubscribe({ErrorCode::kRejected, "not allowed"});
+  StartAndWait();
+  EXPECT_THAT(broker_.calls(),
+              ElementsAre("connect", kSubscribe, "disconnect", "connect", kSubscribe));
+}
+
+TEST_F(SubscriberTest, IsNotReadyFromTheMomentTheConnectionIsLost) {
+  StartAndWait();
+  for (int i = 0; i < 10'000; ++i) broker_.NextConnect({ErrorCode::kUnavailable, "nobody there"});
+  events_->OnConnectionLost("cut");
+  EXPECT_FALSE(subscriber_->ready());
+  EXPECT_TRUE(Soon([this] { return subscriber_->problem() == "nobody there"; }));
+  EXPECT_EQ(broker_.Count("disconnect"), 0U) << "there is nothing left to disconnect";
+}
+
+TEST_F(SubscriberTest, StaysAwayWhilePausedAndComesBack) {
+  StartAndWait();
+  subscriber_->Pause();
+  ASSERT_TRUE(Soon([this] { return broker_.Count("disconnect") == 1; }));
+  ASSERT_TRUE(Soon([this] { return subscriber_->problem() == "paused: the spool is full"; }));
+  EXPECT_FALSE(subscriber_->ready());
+  EXPECT_EQ(broker_.Count("connect"), 1U);
+  subscriber_->Resume();
+  ASSERT_TRUE(Soon([this] { return subscriber_->ready(); }));
+  EXPECT_THAT(broker_.calls(),
+              ElementsAre("connect", kSubscribe, "disconnect", "connect", kSubscribe));
+}
+
+TEST_F(SubscriberTest, PausedBeforeTheStartDoesNotConnect) {
+  subscriber_->Pause();
+  subscriber_->Start();
+  ASSERT_TRUE(Soon([this] { return subscriber_->problem() == "paused: the spool is full"; }));
+  EXPECT_THAT(broker_.calls(), IsEmpty());
+}
+
+TEST_F(SubscriberTest, DisconnectsAndStaysAwayWhenStopped) {
+  StartAndWait();
+  subscriber_->Stop();
+  EXPECT_THAT(broker_.calls(), ElementsAre("connect", kSubscribe, "disconnect"));
+  EXPECT_FALSE(subscriber_->ready());
+  EXPECT_EQ(subscriber_->problem(), "stopped");
+}
+
+TEST_F(SubscriberTest, StopsWhilePausedOrBeforeItEverStarted) {
+  subscriber_->Pause();
+  subscriber_->Start();
+  subscriber_->Stop();
+  subscriber_->Stop();
+  EXPECT_THAT(broker_.calls(), IsEmpty());
+}
+
+TEST_F(SubscriberTest, StopsTheProcessWhenAMessageCannotBeMadeDurable) {
+  StartAndWait();
+  spool_.disk.FailWrites(true);
+  Deliver("payload");
+  EXPECT_THAT(failures_, ElementsAre(HasSubstr("Input/output error")));
+  EXPECT_EQ(Spooled(), 0U);
+  EXPECT_TRUE(accounting_.Snapshot().Balances());
+}
+
+TEST_F(SubscriberTest, IgnoresAndCountsOtherChannels) {
+  StartAndWait();
+  Deliver("x", false, "tenant/orchard/device/probe-7/commands");
+  Deliver("x", false, "tenant/orchard/device/probe-7/shadow/reported");
+  EXPECT_EQ(accounting_.Snapshot().ignored, 2U);
+  EXPECT_EQ(accounting_.Snapshot().received, 0U);
+  Deliver("x", false, "nonsense");
+  EXPECT_EQ(Spooled(), 1U) << "a bad topic is for the quarantine";
+}
+
+TEST_F(SubscriberTest, CountsWhatAKeptSessionDeliversAgain) {
+  StartAndWait();
+  Deliver("one");
+  Deliver("one", true);
+  EXPECT_EQ(Spooled(), 2U) << "within one connection nothing comes again";
+  broker_.SetSessionPresent(true);
+  Reconnect();
+  Deliver("one", true);
+  EXPECT_EQ(Spooled(), 2U);
+  EXPECT_EQ(accounting_.Snapshot().duplicates, 1U);
+  EXPECT_TRUE(accounting_.Snapshot().Balances());
+}
+
+TEST_F(SubscriberTest, TakesNothingForADuplicateAfterTheSessionWasLost) {
+  StartAndWait();
+  Deliver("one");
+  broker_.SetSessionPresent(false);
+  Reconnect();
+  Deliver("one", true);
+  EXPECT_EQ(Spooled(), 2U);
+  EXPECT_EQ(accounting_.Snapshot().duplicates, 0U);
+}
+
+}  // namespace
+}  // namespace sluice
