@@ -161,7 +161,7 @@ bool ChunkReader::Linger(Draft* draft, std::chrono::milliseconds linger) {
   // The wall clock may have jumped: never longer than `linger`, whatever it says.
   const std::chrono::microseconds whole = linger;
   const std::chrono::microseconds age(
-      std::clamp<int64_t>(clock_.Now() - draft->first_received, 0, whole.count()));
+      std::min<int64_t>(AgeOf(draft->first_received, clock_.Now()), whole.count()));
   const auto deadline = std::chrono::steady_clock::now() + (whole - age);
   while (std::chrono::steady_clock::now() < deadline) {
     const uint64_t missing = draft->max_records - draft->found.size();

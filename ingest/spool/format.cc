@@ -190,6 +190,10 @@ UnixMicros ReceivedOf(const char* body) {
   return Get<int64_t>(body);
 }
 
+int64_t AgeOf(UnixMicros received, UnixMicros now) {
+  return received < 0 || received > now ? 0 : now - received;
+}
+
 std::string_view IdentityOf(std::string_view body) {
   const size_t stamp = Get<uint16_t>(&body[10]);
   return body.substr(kIdentityOffset, body.size() - kIdentityOffset - stamp);

@@ -80,6 +80,8 @@ void EncodeHeader(uint64_t seq, uint32_t key, char* record, size_t record_size);
 bool DecodeBody(std::string_view body, SpoolRecord* record);
 // The time of receipt, from the first 8 bytes of a body.
 UnixMicros ReceivedOf(const char* body);
+// Microseconds from `received` to `now`; 0 for a time that cannot be.
+int64_t AgeOf(UnixMicros received, UnixMicros now);
 // The part of a valid body that says whether two messages are the same: topic and payload with
 // their sizes.
 std::string_view IdentityOf(std::string_view body);

@@ -103,7 +103,7 @@ bool RecordReader::Read(uint64_t offset, char* to, size_t size) {
     std::memset(to + done + got, 0, part - got);
     done += part;
   }
-  if (any) LogError("spool_page_unreadable", {{"offset", offset}, {"error", failure_.message()}});
+  if (any) LogWarning("spool_page_unreadable", {{"offset", offset}, {"error", failure_.message()}});
   return any;
 }
 

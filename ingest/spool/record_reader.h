@@ -38,9 +38,7 @@ class RecordReader {
   size_t record_size() const { return kRecordHeaderSize + header_.body_size; }
   // Where the body of the record starts in the buffer.
   size_t body_position() const { return position_ + kRecordHeaderSize; }
-  std::string_view body() const {
-    return std::string_view(buffer_).substr(body_position(), header_.body_size);
-  }
+  std::string_view body() const { return {buffer_.data() + body_position(), header_.body_size}; }
   const Status& failure() const { return failure_; }
 
   // Moves past the record that Peek found.
@@ -50,7 +48,7 @@ class RecordReader {
   Step FindRecord(uint64_t end);
 
   uint64_t offset() const { return base_ + position_; }  // in the file
-  std::string_view rest() const { return std::string_view(buffer_).substr(position_); }
+  std::string_view rest() const { return {buffer_.data() + position_, loaded()}; }
   void DropBefore();  // what is before the position is no longer needed
   // Hands over what was read; views computed from body_position() hold. Reading goes on at the
   // position.

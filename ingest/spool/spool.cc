@@ -284,7 +284,7 @@ Status Spool::Impl::Trim() {
     removable = std::min(removable, kept_from);
   }
   for (size_t i = 0; i < removable && segments[i]->last_seq.load() <= persisted_; ++i) {
-    const Status removed = fs_.Remove(segments[i]->path);
+    Status removed = fs_.Remove(segments[i]->path);
     if (!removed.ok() && removed.code() != ErrorCode::kNotFound) return removed;
     segments_.RemoveFirst();
   }
@@ -347,7 +347,7 @@ SpoolStats Spool::Impl::stats() const {
   stats.first_on_disk = segments_.Find(1)->first_seq;
   stats.damaged_records = reader_.damaged_records();
   if (!oldest) oldest = reader_.OldestReceived();
-  if (oldest) stats.oldest_age_us = std::max<int64_t>(0, clock_.Now() - *oldest);
+  if (oldest) stats.oldest_age_us = AgeOf(*oldest, clock_.Now());
   const std::lock_guard lock(health_mutex_);
   stats.full = full_;
   stats.problem = problem_.empty() ? reader_.problem() : problem_;

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <memory>
@@ -134,7 +133,7 @@ class FakeFileSystem::Readable final : public ReadableFile {
     if (offset < fs_.fail_reads_to_ && offset + size > fs_.fail_reads_from_) return BadDisk("read");
     if (offset >= node_->bytes.size()) return size_t{0};
     const size_t got = std::min<size_t>(size, node_->bytes.size() - offset);
-    std::memcpy(buffer, node_->bytes.data() + offset, got);
+    node_->bytes.copy(buffer, got, offset);
     return got;
   }
 

@@ -23,6 +23,10 @@ std::string Encode(const SpoolMessage& message, uint64_t seq, uint32_t key) {
   return record;
 }
 
+std::string_view BodyOf(std::string_view record) {
+  return record.substr(kRecordHeaderSize);
+}
+
 // These bytes are a promise to every later version.
 TEST(SpoolFormat, LaysOutARecordAsDocumented) {
   const std::string record = Encode(ExampleMessage(), 0x0102, 7);
@@ -41,7 +45,7 @@ TEST(SpoolFormat, ReadsBackARecord) {
   ASSERT_TRUE(header.has_value());
   EXPECT_EQ(header->seq, 42U);
   SpoolRecord read;
-  ASSERT_TRUE(DecodeBody(std::string_view(record).substr(kRecordHeaderSize), &read));
+  ASSERT_TRUE(DecodeBody(BodyOf(record), &read));
   EXPECT_EQ(read.received, 0x1122334455667788);
   EXPECT_EQ(read.topic, "topic");
   EXPECT_EQ(read.payload, "payload");
@@ -55,7 +59,7 @@ TEST(SpoolFormat, RefusesARecordOfAnotherSpool) {
 
 TEST(SpoolFormat, RefusesABodyWhoseSizesDoNotAddUp) {
   const std::string record = Encode(ExampleMessage(), 42, 7);
-  const std::string_view body = std::string_view(record).substr(kRecordHeaderSize);
+  const std::string_view body = BodyOf(record);
   SpoolRecord read;
   EXPECT_FALSE(DecodeBody(body.substr(0, body.size() - 1), &read));
   EXPECT_FALSE(DecodeBody(body.substr(0, kBodyPrefixSize - 1), &read));
@@ -71,9 +75,7 @@ TEST(SpoolFormat, TakesTopicAndPayloadButNotStampOrTimeForTheIdentityOfAMessage)
   message.topic = "topicp";
   message.payload = "ayload";
   const std::string three = Encode(message, 2, 7);
-  const auto identity = [](const std::string& record) {
-    return IdentityOf(std::string_view(record).substr(kRecordHeaderSize));
-  };
+  const auto identity = [](const std::string& record) { return IdentityOf(BodyOf(record)); };
   EXPECT_EQ(identity(one), identity(two));
   EXPECT_NE(identity(two), identity(three));
 }
@@ -83,7 +85,7 @@ TEST(SpoolFormat, RefusesMessagesThatARecordCannotHold) {
   SpoolMessage message;
   message.topic = long_text;
   EXPECT_FALSE(CheckMessage(message).ok());
-  message.topic = std::string_view(long_text).substr(1);
+  message.topic = {long_text.data(), long_text.size() - 1};
   EXPECT_TRUE(CheckMessage(message).ok());
   message.stamp = long_text;
   EXPECT_FALSE(CheckMessage(message).ok());

@@ -8,7 +8,6 @@ namespace sluice {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 using testing::SizeIs;
 
 class SpoolDamageTest : public SpoolTest {
@@ -107,6 +106,27 @@ TEST_F(SpoolDamageTest, LosesExactlyTheRecordsInARangeOfGarbage) {
   for (const std::string& number : Numbers(32, 100)) expected.push_back(number);
   EXPECT_EQ(Drain(), expected);
   EXPECT_EQ(damaged_, 11U);
+}
+
+TEST_F(SpoolDamageTest, LosesOneRecordInTheMiddleOfALargeChunk) {
+  options_.max_bytes = 4 << 20;
+  options_.segment_bytes = 1 << 20;
+  Open();
+  const auto payload = [](uint64_t i) { return std::string(1000, 'x') + std::to_string(i); };
+  size_t hit = 0;
+  for (uint64_t i = 1; i <= 500; ++i) {
+    if (i == 400) hit = Bytes().size();
+    Append(payload(i));
+  }
+  std::string bytes = Bytes();
+  bytes[hit] = 0;  // the marker of number 400
+  OpenWith(bytes);
+  std::vector<std::string> expected;
+  for (uint64_t i = 1; i <= 500; ++i) {
+    if (i != 400) expected.push_back(payload(i));
+  }
+  EXPECT_EQ(Drain(), expected);
+  EXPECT_EQ(damaged_, 1U);
 }
 
 TEST_F(SpoolDamageTest, IsNotDeceivedByARecordInsideAPayload) {
@@ -218,7 +238,7 @@ TEST_F(SpoolSegmentsTest, SetsAsideASegmentOfALaterVersion) {
   // A header of version 2 with a right CRC.
   std::string bytes = EncodeSegmentHeader({RandomUuid(), 4000, 3999, 0});
   bytes[8] = 2;
-  const uint32_t crc = Crc32c(std::string_view(bytes).substr(0, 60));
+  const uint32_t crc = Crc32c({bytes.data(), 60});
   for (size_t i = 0; i < 4; ++i) bytes[60 + i] = static_cast<char>(crc >> (8 * i));
   disk_->SetContents(Segment(4000), bytes);
   Open();

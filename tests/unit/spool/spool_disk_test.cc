@@ -8,7 +8,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::SizeIs;
 
 TEST_F(SpoolTest, AppendsIntoReservedSpaceWhenTheDiskFillsUp) {
@@ -177,6 +176,19 @@ TEST_F(SpoolTest, LosesNothingThatWasSyncedToAPowerCut) {
   ASSERT_THAT(kept, SizeIs(testing::Ge(50)));
   kept.resize(50);
   EXPECT_EQ(kept, Numbers(1, 50));
+}
+
+TEST_F(SpoolTest, KeepsTheWatermarkThroughAPowerCut) {
+  options_.sync = SpoolSync::kAlways;
+  Open();
+  AppendNumbers(1, 20);
+  spool_->Complete(*Next(5));
+  spool_->Maintain();
+  spool_->Complete(*Next(5));
+  CutPowerAndOpen();
+  EXPECT_EQ(spool_->watermark(), 5U);
+  EXPECT_FALSE(disk_->Exists(Path("watermark.unreadable")));
+  EXPECT_EQ(Drain(), Numbers(6, 20));
 }
 
 TEST_F(SpoolTest, SyncsInTheBackgroundWhatWasAppended) {

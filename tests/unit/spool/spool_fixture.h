@@ -38,8 +38,9 @@ class SpoolTest : public testing::Test {
   Status TryOpen() {
     Close();
     Result<std::unique_ptr<Spool>> spool = Spool::Open(options_, *disk_, clock_);
-    if (spool.ok()) spool_ = *std::move(spool);
-    return spool.status();
+    if (!spool.ok()) return spool.status();
+    spool_ = *std::move(spool);
+    return Status::Ok();
   }
   void Open() {
     const Status status = TryOpen();

@@ -6,7 +6,6 @@ namespace sluice {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 using testing::SizeIs;
 
 TEST_F(SpoolTest, GoesOnWhereItStoppedWithTheSameId) {

@@ -1,4 +1,5 @@
 // One appender, several workers, one control thread; on a real disk.
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <mutex>
@@ -37,9 +38,9 @@ TEST_F(SpoolThreadsTest, HandEachRecordToExactlyOneWorker) {
   std::atomic<uint64_t> done{0};
   std::atomic<bool> finished{false};
 
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] {
+  std::array<std::thread, 4> threads;
+  for (std::thread& thread : threads) {
+    thread = std::thread([&] {
       while (auto chunk = spool_->NextChunk(100, 1 << 20, std::chrono::milliseconds(1))) {
         {
           const std::lock_guard lock(mutex);
@@ -99,9 +100,9 @@ TEST_F(SpoolThreadsTest, WakeAWorkerWhenItsChunkIsFull) {
 
 TEST_F(SpoolThreadsTest, WakeAllWorkersAtStop) {
   OpenReal();
-  std::vector<std::thread> workers;
-  for (int i = 0; i < 4; ++i) {
-    workers.emplace_back(
+  std::array<std::thread, 4> workers;
+  for (std::thread& worker : workers) {
+    worker = std::thread(
         [this] { EXPECT_EQ(spool_->NextChunk(10, 1 << 20, std::chrono::hours(1)), nullptr); });
   }
   spool_->Stop();
