@@ -1,5 +1,6 @@
 #include "ingest/housekeeper.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
@@ -132,12 +133,15 @@ PgStatus Housekeeper::DropOldPartitions() {
   return PgOk{};
 }
 
-// The newest row stays, however old: it tells a restored backup from an idle fleet.
+// Rows stay for every record that is still on disk: were the watermark lost, they alone would say
+// what is committed. And the newest row stays, however old: it tells a restored backup from an idle
+// fleet.
 PgStatus Housekeeper::PruneLedger() {
-  auto pruned = Exec("DELETE FROM ingest_ledger WHERE spool_id = '" + spool_.id() +
-                     "' AND last_seq <= " + std::to_string(spool_.watermark()) +
-                     " AND last_seq < (SELECT max(last_seq) FROM ingest_ledger WHERE spool_id = '" +
-                     spool_.id() + "')");
+  const std::string spool = "spool_id = '" + spool_.id() + "'";
+  const uint64_t gone = std::min(spool_.watermark(), spool_.stats().first_on_disk - 1);
+  auto pruned =
+      Exec("DELETE FROM ingest_ledger WHERE " + spool + " AND last_seq <= " + std::to_string(gone) +
+           " AND last_seq < (SELECT max(last_seq) FROM ingest_ledger WHERE " + spool + ")");
   if (!pruned.ok()) return pruned.error();
   return PgOk{};
 }

@@ -64,6 +64,12 @@ TEST(RateLimiter, RefillsNothingWhenTimeGoesBack) {
   EXPECT_EQ(Passed(limiter, kStart + kSecond, 10, 1, 2), 1);
 }
 
+TEST(RateLimiter, TakesNothingAwayWhenTimeGoesBack) {
+  RateLimiter limiter;
+  EXPECT_EQ(Passed(limiter, kStart, 1, 1, 2), 1);
+  EXPECT_EQ(Passed(limiter, kStart - 100 * kSecond, 10, 1, 2), 1);
+}
+
 TEST(RateLimiter, JudgesABacklogByTheTimesOfArrival) {
   RateLimiter limiter;
   for (int i = 0; i < 1000; ++i) {
