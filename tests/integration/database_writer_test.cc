@@ -1,0 +1,522 @@
+// DatabaseWriter on a real PostgreSQL, as the daemon's own role: what one transaction holds, what
+// becomes of rows that PostgreSQL refuses, and of commits whose answer is lost.
+#include "ingest/database_writer.h"
+
+#include <gmock/gmock.h>
+#include <libpq-fe.h>
+
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+
+#include "ingest/database_health.h"
+#include "ingest/ledger.h"
+#include "schema/migrator.h"
+#include "tests/support/ingest_fixture.h"
+#include "tests/support/postgres_server.h"
+#include "tests/support/tcp_proxy.h"
+
+namespace sluice {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::ReadFile;
+using testing::SharedPostgres;
+using ::testing::SizeIs;
+using testing::TcpProxy;
+
+constexpr char kSpool[] = "01234567-89ab-cdef-0123-456789abcdef";
+constexpr char kPoison[] =
+    R"({"site_id":"north","provision_token":"tok-apple","metrics":{"poison":1}})";
+constexpr char kRole[] = "gate_writer";
+
+class DatabaseWriterTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    database_ = SharedPostgres().CreateDatabase();
+    admin_ = SharedPostgres().Connect(database_);
+    const auto migrated = Migrate(*admin_, {});
+    ASSERT_TRUE(migrated.ok()) << migrated.message();
+    Sql("DO $$ BEGIN CREATE ROLE " + std::string(kRole) +
+        " LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$");
+    const std::string grants =
+        ReadFile(std::string(SLUICE_SOURCE_DIR) + "/deploy/postgres/grants.sql");
+    Sql(std::regex_replace(grants, std::regex(":\"role\""), kRole));
+    Connect(seconds(10));
+  }
+
+  // A writer of its own connection, through the proxy.
+  void Connect(milliseconds timeout) {
+    session_ = std::make_unique<PgSession>("host=127.0.0.1 port=" + std::to_string(proxy_.port()) +
+                                               " dbname=" + database_ + " user=" + kRole,
+                                           seconds(10), timeout);
+    writer_ = std::make_unique<DatabaseWriter>(WriterOptions{.spool_id = kSpool}, *session_,
+                                               parts_.shared);
+  }
+
+  PgRows Sql(const std::string& sql) {
+    PgResult<PgRows> rows = admin_->Exec(sql);
+    EXPECT_TRUE(rows.ok()) << sql << ": " << rows.error().Describe();
+    return rows.ok() ? std::move(*rows) : PgRows();
+  }
+  std::string Value(const std::string& sql) {
+    const PgRows rows = Sql(sql);
+    return rows.size() == 0 ? "(no row)" : std::string(rows.Text(0, 0));
+  }
+  int64_t Count(const std::string& from) { return Sql("SELECT count(*) FROM " + from).Int(0, 0); }
+
+  CommitReport MustCommit(Batch* batch) {
+    PgResult<CommitReport> report = writer_->Commit(batch);
+    EXPECT_TRUE(report.ok()) << report.error().Describe();
+    return report.ok() ? *report : CommitReport{};
+  }
+  void ExpectNothingWritten() {
+    EXPECT_EQ(Count("telemetry"), 0);
+    EXPECT_EQ(Count("quarantine_events"), 0);
+    EXPECT_EQ(Count("quarantine_counters_minute"), 0);
+    EXPECT_EQ(Count("ingest_ledger"), 0);
+  }
+  // Rows whose metrics have that key are refused, naming the line; nobody says why.
+  void RefusePoison() {
+    Sql("ALTER TABLE telemetry ADD CONSTRAINT no_poison CHECK (NOT metrics ? 'poison')");
+  }
+
+  TcpProxy proxy_{SharedPostgres().port()};
+  std::string database_;
+  std::unique_ptr<PgConnection> admin_;
+  PipelineParts parts_;
+  std::unique_ptr<PgSession> session_;
+  std::unique_ptr<DatabaseWriter> writer_;
+};
+
+TEST_F(DatabaseWriterTest, CommitsRowsQuarantineCountersAndLedgerTogether) {
+  TestChunk chunk(41);
+  chunk.Add(R"({"site_id":"north","seq":7,"metrics":{"heat":21.5},"provision_token":"tok-apple"})");
+  chunk.Add(R"({"provision_token":"tok-apple","x":1})");
+  chunk.Add("provision_token=tok-apple \xff", std::string("tenant/\xff", 8));
+  Batch batch = parts_.Judge(chunk);
+  const CommitReport report = MustCommit(&batch);
+  EXPECT_EQ(report.accepted, 1U);
+  EXPECT_EQ(report.rows, 1U);
+  EXPECT_FALSE(report.already);
+  EXPECT_EQ(Value("SELECT concat_ws('|', time AT TIME ZONE 'UTC', tenant_id, device_id, site_id,"
+                  " msg_type, seq, metrics, received_at = time) FROM telemetry"),
+            "2026-03-01 10:00:25|orchard|probe-7|north|telemetry|7|{\"heat\": 21.5}|t");
+  EXPECT_EQ(Value("SELECT concat_ws('|', tenant_id, device_id, payload, spool_id, spool_seq, "
+                  "token_hash) FROM quarantine_events WHERE reason = 'MISSING_SITE_ID'"),
+            "orchard|probe-7|{\"x\": 1, \"provision_token\": \"(cut)\"}|" + std::string(kSpool) +
+                "|42|" + DigestToHex(Sha256("tok-apple")));
+  EXPECT_EQ(Value("SELECT concat_ws('|', topic, tenant_id IS NULL, payload, "
+                  "encode(payload_bytes, 'escape')) "
+                  "FROM quarantine_events WHERE reason = 'BAD_TOPIC_FORMAT'"),
+            "tenant/\\ufffd|t|null|provision_token=\"(cut)\" \\377");
+  EXPECT_EQ(Count("quarantine_events WHERE payload_bytes LIKE '%tok-apple%'::bytea"), 0);
+  EXPECT_EQ(Value("SELECT string_agg(concat_ws('|', bucket_minute AT TIME ZONE 'UTC', tenant_id, "
+                  "reason, cnt), ' ' ORDER BY tenant_id) FROM quarantine_counters_minute"),
+            "2026-03-01 10:00:00||BAD_TOPIC_FORMAT|1 "
+            "2026-03-01 10:00:00|orchard|MISSING_SITE_ID|1");
+  EXPECT_EQ(Value("SELECT concat_ws('|', spool_id, first_seq, last_seq, messages, rows, "
+                  "quarantined, damaged) FROM ingest_ledger"),
+            std::string(kSpool) + "|41|43|3|1|2|0");
+}
+
+TEST_F(DatabaseWriterTest, CommitsAChunkOfNothingButItsLedgerRow) {
+  TestChunk chunk(5);
+  chunk.chunk().last_seq = 9;
+  chunk.chunk().damaged = 5;
+  Batch batch = parts_.Judge(chunk);
+  EXPECT_EQ(MustCommit(&batch).accepted, 0U);
+  EXPECT_EQ(Count("ingest_ledger WHERE first_seq = 5 AND last_seq = 9 AND damaged = 5"), 1);
+}
+
+TEST_F(DatabaseWriterTest, AddsToTheCountersOfTheMinute) {
+  for (const uint64_t first : {1, 3}) {
+    TestChunk chunk(first);
+    chunk.Add("junk").Add("junk");
+    Batch batch = parts_.Judge(chunk);
+    MustCommit(&batch);
+  }
+  EXPECT_EQ(Value("SELECT string_agg(cnt::text, ' ') FROM quarantine_counters_minute"), "4");
+}
+
+TEST_F(DatabaseWriterTest, CountsWhatItDoesNotKeep) {
+  parts_.runtime.store_rejects = false;
+  TestChunk chunk;
+  chunk.Add("junk");
+  Batch batch = parts_.Judge(chunk);
+  MustCommit(&batch);
+  EXPECT_EQ(Count("quarantine_events"), 0);
+  EXPECT_EQ(Count("quarantine_counters_minute"), 1);
+}
+
+TEST_F(DatabaseWriterTest, MakesThePartitionOfEveryDay) {
+  TestChunk chunk;
+  chunk.Add(kGood).Add(kGood, kTopic, kReceived + PipelineParts::kDay).Add(kGood, kTopic, -1);
+  Batch batch = parts_.Judge(chunk);
+  MustCommit(&batch);
+  EXPECT_EQ(Count("telemetry_p20260301"), 1);
+  EXPECT_EQ(Count("telemetry_p20260302"), 1);
+  EXPECT_EQ(Count("telemetry_default WHERE time = '1969-12-31 23:59:59.999999+00'"), 1);
+}
+
+TEST_F(DatabaseWriterTest, NotifiesEveryTenantInPayloadsThatPostgresTakes) {
+  TestChunk chunk;
+  std::set<std::string> tenants;
+  for (int i = 0; i < 200; ++i) {
+    const std::string tenant = std::string(124, 't') + std::to_string(1000 + i);
+    tenants.insert(tenant);
+    parts_.store.Add(tenant, "d");
+    chunk.Add(kGood, "tenant/" + tenant + "/device/d/telemetry");
+  }
+  chunk.Add("junk", "tenant/of-a-rejected-one/device/d/telemetry");
+  Batch batch = parts_.Judge(chunk);
+  Sql("LISTEN telemetry_inserted");
+  EXPECT_EQ(MustCommit(&batch).accepted, tenants.size()) << Verdict(batch.messages.front());
+  std::set<std::string> notified;
+  int notifications = 0;
+  EXPECT_TRUE(Soon([&] {
+    PQconsumeInput(admin_->native());
+    while (PGnotify* notify = PQnotifies(admin_->native())) {
+      ++notifications;
+      const auto payload = nlohmann::json::parse(notify->extra);
+      PQfreemem(notify);
+      for (const auto& tenant : payload.at("tenant_ids")) notified.insert(tenant);
+    }
+    return notified.size() >= tenants.size();
+  }));
+  EXPECT_EQ(notified, tenants);
+  EXPECT_EQ(notifications, 4);
+}
+
+class DeviceLocations : public DatabaseWriterTest {
+ protected:
+  // Registers probe-7 at (1, 2), for the cache and in the table.
+  void Place(const std::string& source, bool follows) {
+    Sql("DELETE FROM device_registry; INSERT INTO device_registry (tenant_id, device_id, site_id, "
+        "latitude, longitude, location_source, updated_at) VALUES ('orchard', 'probe-7', 'north', "
+        "1, 2, " +
+        source + ", '2020-01-01')");
+    DeviceRecord record = GoodDevice();
+    record.latitude = 1;
+    record.longitude = 2;
+    record.location_follows_device = follows;
+    parts_.store.Add("orchard", "probe-7", record);
+    parts_.directory.ForgetAll();
+  }
+  // Where it is after messages that name these places; and "moved" when the row was written.
+  std::string After(const std::vector<std::string>& places, const std::string& more = "") {
+    TestChunk chunk(next_seq_);
+    for (const std::string& place : places) {
+      chunk.Add(R"({"site_id":"north","provision_token":"tok-apple",)" + more + place + "}");
+    }
+    next_seq_ = chunk.chunk().last_seq + 1;
+    Batch batch = parts_.Judge(chunk);
+    MustCommit(&batch);
+    return Value(
+        "SELECT concat_ws(' ', latitude, longitude, CASE WHEN updated_at > '2020-01-01' "
+        "THEN 'moved' END) FROM device_registry");
+  }
+
+ private:
+  uint64_t next_seq_ = 1;
+};
+
+TEST_F(DeviceLocations, FollowTheLastAcceptedMessage) {
+  Place("NULL", true);
+  EXPECT_EQ(After({R"("lat":3,"lng":4)", R"("lat":45.123456789012345,"lng":-7.5)"}),
+            "45.123456789012344 -7.5 moved");
+  EXPECT_EQ(parts_.directory.stats().devices, 0U) << "the cache knows the old place";
+  Place("'auto'", true);
+  EXPECT_EQ(After({R"("lat":3,"lng":4)"}), "3 4 moved");
+}
+
+TEST_F(DeviceLocations, StayWhereTheLastMessageSaysTheyAre) {
+  Place("NULL", true);
+  EXPECT_EQ(After({R"("lat":1,"lng":2)"}), "1 2") << "nothing to write";
+  EXPECT_EQ(After({R"("lat":3,"lng":4)", R"("lat":1,"lng":2)"}), "1 2") << "there and back";
+}
+
+TEST_F(DeviceLocations, AreNotMovedFromWhereAPersonPutThem) {
+  Place("'manual'", false);
+  EXPECT_EQ(After({R"("lat":3,"lng":4)"}), "1 2");
+  Place("'manual'", true);  // the cache is behind
+  EXPECT_EQ(After({R"("lat":3,"lng":4)"}), "1 2");
+}
+
+TEST_F(DeviceLocations, AreNotMovedByARejectedMessage) {
+  RefusePoison();
+  Place("NULL", true);
+  EXPECT_EQ(After({R"("lat":3,"lng":4)"}, R"("metrics":{"poison":1},)"), "1 2");
+  EXPECT_EQ(After({R"("lat":3,"lng":4)"}, R"("tenant_id":"meadow",)"), "1 2");
+}
+
+class PoisonRows : public DatabaseWriterTest {
+ protected:
+  // Good messages with poison at these places, committed; what the ledger says about them.
+  std::string Commit(size_t messages, const std::set<size_t>& poison) {
+    for (size_t i = 0; i < messages; ++i) chunk_.Add(poison.contains(i) ? kPoison : kGood);
+    batch_ = parts_.Judge(chunk_);
+    report_ = MustCommit(&batch_);
+    return Value("SELECT concat_ws(' ', messages, rows, quarantined) FROM ingest_ledger");
+  }
+  // What is in quarantine_events, as numbers of the chunk's messages.
+  std::string Quarantined() {
+    return Value(
+        "SELECT coalesce(string_agg((spool_seq - 1)::text, ' ' ORDER BY spool_seq), '') "
+        "FROM quarantine_events WHERE reason = 'STORAGE_REJECTED' "
+        "AND payload->'metrics' ? 'poison'");
+  }
+  // As RefusePoison, but at the end of the statement, when no line is known any more.
+  void RefusePoisonAtTheEnd() {
+    Sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF EXISTS (SELECT FROM fresh WHERE metrics ? 'poison') THEN "
+        "RAISE EXCEPTION 'poison' USING ERRCODE = '23514'; END IF; RETURN NULL; END $$;"
+        "CREATE TRIGGER refuse AFTER INSERT ON telemetry REFERENCING NEW TABLE AS fresh "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse()");
+  }
+
+  TestChunk chunk_;
+  Batch batch_;
+  CommitReport report_;
+};
+
+TEST_F(PoisonRows, GoToTheQuarantineAndTheRestIsStored) {
+  RefusePoison();
+  EXPECT_EQ(Commit(50, {0, 7, 8, 31, 49}), "50 45 5");
+  EXPECT_EQ(report_.accepted, 45U);
+  EXPECT_EQ(report_.rows, 45U);
+  EXPECT_EQ(Count("telemetry"), 45);
+  EXPECT_EQ(Quarantined(), "0 7 8 31 49");
+  EXPECT_THAT(Value("SELECT detail FROM quarantine_events LIMIT 1"),
+              HasSubstr("23514: new row for relation"));
+  EXPECT_EQ(Value("SELECT cnt FROM quarantine_counters_minute"), "5");
+}
+
+TEST_F(PoisonRows, AreFoundWithoutALineNumberToo) {
+  RefusePoisonAtTheEnd();
+  EXPECT_EQ(Commit(50, {0, 7, 8, 31, 49}), "50 45 5");
+  EXPECT_EQ(Count("telemetry"), 45);
+  EXPECT_EQ(Quarantined(), "0 7 8 31 49");
+}
+
+TEST_F(PoisonRows, AreQuarantinedWhenThereIsNothingElse) {
+  RefusePoison();
+  EXPECT_EQ(Commit(4, {0, 1, 2, 3}), "4 0 4");
+  EXPECT_EQ(Quarantined(), "0 1 2 3");
+  EXPECT_EQ(Count("telemetry"), 0) << "the probe leaves no row";
+}
+
+TEST_F(PoisonRows, TakeTheirWholeMessageWithThem) {
+  RefusePoison();
+  chunk_.Add(kGood);
+  chunk_.Add(R"({"site_id":"north","provision_token":"tok-apple","readings":[)"
+             R"({"metrics":{"a":1}},{"metrics":{"poison":1}},{"metrics":{"a":3}}]})");
+  chunk_.Add(kGood);
+  Batch batch = parts_.Judge(chunk_);
+  EXPECT_EQ(MustCommit(&batch).accepted, 2U);
+  EXPECT_EQ(Count("telemetry"), 2);
+  EXPECT_EQ(Count("telemetry WHERE metrics ? 'a'"), 0);
+  EXPECT_EQ(Count("quarantine_events WHERE spool_seq = 2"), 1);
+}
+
+TEST_F(PoisonRows, OfATableThatRefusesEverythingStayInTheSpool) {
+  Sql("ALTER TABLE telemetry ADD CONSTRAINT never CHECK (tenant_id = '')");
+  chunk_.Add(kGood).Add(kGood).Add("junk");
+  Batch batch = parts_.Judge(chunk_);
+  auto refused = writer_->Commit(&batch);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().sqlstate, "F0000");
+  EXPECT_THAT(refused.error().message, HasSubstr("every row is refused: 23514"));
+  EXPECT_EQ(Classify(refused.error()), Failure::kOperator);
+  ExpectNothingWritten();
+  EXPECT_TRUE(batch.messages[0].accepted());
+  EXPECT_TRUE(batch.messages[1].accepted());
+
+  Sql("ALTER TABLE telemetry DROP CONSTRAINT never");
+  EXPECT_EQ(MustCommit(&batch).accepted, 2U) << "and is stored when the operator has mended it";
+  EXPECT_EQ(Count("telemetry"), 2);
+}
+
+TEST_F(DatabaseWriterTest, LeavesTheChunkWhenARightIsMissingAndGoesOnWhenItIsBack) {
+  TestChunk chunk;
+  chunk.Add(kGood).Add("junk");
+  Batch batch = parts_.Judge(chunk);
+  Sql("REVOKE INSERT ON ingest_ledger FROM " + std::string(kRole));
+  auto refused = writer_->Commit(&batch);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().sqlstate, "42501");
+  ExpectNothingWritten();
+  Sql("GRANT INSERT ON ingest_ledger TO " + std::string(kRole));
+  EXPECT_EQ(MustCommit(&batch).accepted, 1U);
+}
+
+TEST_F(DatabaseWriterTest, WritesOnceWhenTheAnswerToACommitWasLost) {
+  TestChunk chunk;
+  chunk.Add(kGood).Add("junk");
+  Batch batch = parts_.Judge(chunk);
+  proxy_.CutAt("COMMIT", TcpProxy::Cut::kBeforeAnswer);
+  auto lost = writer_->Commit(&batch);
+  ASSERT_FALSE(lost.ok());
+  EXPECT_TRUE(lost.error().connection_lost);
+  EXPECT_EQ(Classify(lost.error()), Failure::kRetry);
+  EXPECT_EQ(Count("telemetry"), 1) << "it had committed";
+
+  EXPECT_TRUE(MustCommit(&batch).already);
+  EXPECT_EQ(Count("telemetry"), 1);
+  EXPECT_EQ(Count("quarantine_events"), 1);
+  EXPECT_EQ(Count("ingest_ledger"), 1);
+  EXPECT_EQ(Value("SELECT sum(cnt) FROM quarantine_counters_minute"), "1");
+
+  TestChunk next(3);
+  next.Add(kGood);
+  Batch after = parts_.Judge(next);
+  EXPECT_FALSE(MustCommit(&after).already);
+  EXPECT_EQ(Count("telemetry"), 2);
+}
+
+TEST_F(DatabaseWriterTest, WritesAfterACommitThatNeverArrived) {
+  TestChunk chunk;
+  chunk.Add(kGood).Add("junk");
+  Batch batch = parts_.Judge(chunk);
+  proxy_.CutAt("COMMIT", TcpProxy::Cut::kBeforeRequest);
+  ASSERT_FALSE(writer_->Commit(&batch).ok());
+  ExpectNothingWritten();
+  EXPECT_FALSE(MustCommit(&batch).already);
+  EXPECT_EQ(Count("telemetry"), 1);
+  EXPECT_EQ(Count("quarantine_events"), 1);
+}
+
+TEST_F(DatabaseWriterTest, DoesNotForgetThatItDoesNotKnowWhenTheQuestionIsLostToo) {
+  TestChunk chunk;
+  chunk.Add(kGood);
+  Batch batch = parts_.Judge(chunk);
+  proxy_.CutAt("COMMIT", TcpProxy::Cut::kBeforeAnswer);
+  ASSERT_FALSE(writer_->Commit(&batch).ok());
+  proxy_.CutAt("FROM ingest_ledger", TcpProxy::Cut::kBeforeAnswer);
+  ASSERT_FALSE(writer_->Commit(&batch).ok());
+  EXPECT_EQ(proxy_.cuts(), 2);
+  EXPECT_TRUE(MustCommit(&batch).already);
+  EXPECT_EQ(Count("telemetry"), 1);
+}
+
+// The backend does not notice that its client has given up, and commits later.
+TEST_F(DatabaseWriterTest, WaitsForATransactionThatIsStillUnderWay) {
+  Sql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2);"
+      " RETURN NULL; END $$;"
+      "CREATE TRIGGER slow AFTER INSERT ON ingest_ledger EXECUTE FUNCTION slow()");
+  TestChunk chunk;
+  chunk.Add(kGood);
+  Batch batch = parts_.Judge(chunk);
+  Connect(milliseconds(500));
+  auto report = writer_->Commit(&batch);
+  ASSERT_FALSE(report.ok());
+  EXPECT_TRUE(report.error().timed_out);
+  ASSERT_TRUE(Soon([&] { return (report = writer_->Commit(&batch)).ok(); }));
+  EXPECT_TRUE(report->already);
+  EXPECT_EQ(Count("telemetry"), 1);
+}
+
+TEST_F(DatabaseWriterTest, AsksTheLedgerOnlyWhenNoTransactionOfTheSpoolIsUnderWay) {
+  TestChunk chunk;
+  chunk.Add(kGood);
+  Batch batch = parts_.Judge(chunk);
+  Connect(milliseconds(500));
+  proxy_.CutAt("COMMIT", TcpProxy::Cut::kBeforeRequest);
+  ASSERT_FALSE(writer_->Commit(&batch).ok());
+  Sql("BEGIN; SELECT pg_advisory_xact_lock_shared(" + std::to_string(SpoolLockKey(kSpool)) + ")");
+  EXPECT_FALSE(writer_->Commit(&batch).ok());
+  Sql("ROLLBACK");
+  ExpectNothingWritten();
+  EXPECT_FALSE(MustCommit(&batch).already);
+  EXPECT_EQ(Count("telemetry"), 1);
+}
+
+TEST_F(DatabaseWriterTest, WritesOnceWhateverStatementTheLineBreaksAt) {
+  RefusePoison();
+  uint64_t first = 1;
+  for (const char* marker :
+       {"sluice_ensure_partition", "COPY telemetry", "PGCOPY", "SAVEPOINT part", "ROLLBACK TO part",
+        "SAVEPOINT probe", "COPY quarantine_events", "INSERT INTO ingest_ledger"}) {
+    for (const auto when : {TcpProxy::Cut::kBeforeRequest, TcpProxy::Cut::kBeforeAnswer}) {
+      Sql("TRUNCATE telemetry, quarantine_events, quarantine_counters_minute, ingest_ledger");
+      Connect(seconds(10));
+      TestChunk chunk(first);
+      chunk.Add(kPoison).Add(kGood).Add("junk");
+      first = chunk.chunk().last_seq + 1;
+      Batch batch = parts_.Judge(chunk);
+      const int before = proxy_.cuts();
+      proxy_.CutAt(marker, when);
+      ASSERT_FALSE(writer_->Commit(&batch).ok()) << marker;
+      ASSERT_EQ(proxy_.cuts(), before + 1) << marker;
+      MustCommit(&batch);
+      EXPECT_EQ(Count("telemetry"), 1) << marker;
+      EXPECT_EQ(Count("quarantine_events"), 2) << marker;
+      EXPECT_EQ(Value("SELECT sum(cnt) FROM quarantine_counters_minute"), "2") << marker;
+      EXPECT_EQ(Count("ingest_ledger"), 1) << marker;
+    }
+  }
+}
+
+TEST_F(DatabaseWriterTest, LetsTheLedgerRefuseAChunkThatAnotherHasWritten) {
+  TestChunk chunk;
+  chunk.Add(kGood);
+  Batch batch = parts_.Judge(chunk);
+  MustCommit(&batch);
+  Connect(seconds(10));
+  auto refused = writer_->Commit(&batch);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().sqlstate, "23505");
+  EXPECT_EQ(Count("telemetry"), 1);
+}
+
+TEST_F(DatabaseWriterTest, TellsTheNextProcessWhatIsCommitted) {
+  for (const uint64_t first : {1, 3}) {
+    TestChunk chunk(first);
+    chunk.Add(kGood).Add(kGood);
+    Batch batch = parts_.Judge(chunk);
+    MustCommit(&batch);
+  }
+  DatabaseHealth health;
+  const auto committed = ReadLedger(*session_, kSpool, &health);
+  ASSERT_TRUE(committed.ok()) << committed.message();
+  ASSERT_THAT(*committed, SizeIs(2));
+  EXPECT_EQ((*committed)[0].first, 1U);
+  EXPECT_EQ((*committed)[0].last, 2U);
+  EXPECT_EQ((*committed)[1].last, 4U);
+  const auto other = ReadLedger(*session_, "ffffffff-0000-0000-0000-000000000000", &health);
+  ASSERT_TRUE(other.ok());
+  EXPECT_THAT(*other, IsEmpty());
+}
+
+TEST_F(DatabaseWriterTest, ReadsTheLedgerOnlyAfterTheLastTransactionOfADeadProcess) {
+  auto dead = SharedPostgres().Connect(database_, kRole);
+  ASSERT_TRUE(dead->Exec("BEGIN; SELECT pg_advisory_xact_lock_shared(" +
+                         std::to_string(SpoolLockKey(kSpool)) +
+                         "); INSERT INTO ingest_ledger (spool_id, first_seq, last_seq, messages, "
+                         "rows, quarantined, damaged) VALUES ('" +
+                         std::string(kSpool) + "', 1, 2, 2, 2, 0, 0)")
+                  .ok());
+  Connect(milliseconds(300));
+  DatabaseHealth health;
+  EXPECT_FALSE(ReadLedger(*session_, kSpool, &health).ok()) << "it may still commit";
+  EXPECT_EQ(health.view().state, DatabaseState::kRetrying);
+  ASSERT_TRUE(dead->Exec("COMMIT").ok());
+  const auto committed = ReadLedger(*session_, kSpool, &health);
+  ASSERT_TRUE(committed.ok()) << committed.message();
+  EXPECT_THAT(*committed, SizeIs(1));
+}
+
+TEST_F(DatabaseWriterTest, ReadsNoLedgerOfAnotherSchema) {
+  Sql("DELETE FROM sluice_schema_migrations WHERE version > 5");
+  DatabaseHealth health;
+  const auto refused = ReadLedger(*session_, kSpool, &health);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.message(), HasSubstr("sluice migrate"));
+  EXPECT_EQ(health.view().state, DatabaseState::kPaused);
+}
+
+}  // namespace
+}  // namespace sluice
