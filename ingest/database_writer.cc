@@ -53,12 +53,15 @@ bool IsPoison(const PgError& error) {
   return Classify(error) == Failure::kPoison;
 }
 
+// In the order of telemetry's index: neighbours in the COPY are neighbours in the btree.
 std::vector<Message*> AcceptedOf(Batch* batch) {
   std::vector<Message*> accepted;
   accepted.reserve(batch->messages.size());
   for (Message& message : batch->messages) {
     if (message.accepted()) accepted.push_back(&message);
   }
+  std::stable_sort(accepted.begin(), accepted.end(),
+                   [](const Message* a, const Message* b) { return a->key() < b->key(); });
   return accepted;
 }
 

@@ -115,7 +115,8 @@ start_postgres() {
   fi
   : >>"$log"
   (cd / && as_user postgres setsid "$bin/postgres" -D "$data" -p "$port" \
-    -c listen_addresses=127.0.0.1 -c unix_socket_directories= >>"$log" 2>&1) &
+    -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c shared_buffers=256MB \
+    -c max_wal_size=4GB -c checkpoint_timeout=15min -c wal_compression=on >>"$log" 2>&1) &
   server_started postgres $!
   PGPASSFILE=$passfile wait_for 60 \
     psql -qAt -h 127.0.0.1 -p "$port" -U postgres -d postgres -c 'SELECT 1' ||
