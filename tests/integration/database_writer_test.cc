@@ -1,20 +1,16 @@
-// DatabaseWriter on a real PostgreSQL, as the daemon's own role: what one transaction holds, what
-// becomes of rows that PostgreSQL refuses, and of commits whose answer is lost.
+// DatabaseWriter on a real PostgreSQL: what one transaction holds, and what becomes of a commit
+// whose answer is lost.
 #include "ingest/database_writer.h"
 
 #include <gmock/gmock.h>
 #include <libpq-fe.h>
 
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <set>
 
 #include "ingest/database_health.h"
 #include "ingest/ledger.h"
-#include "schema/migrator.h"
-#include "tests/support/ingest_fixture.h"
-#include "tests/support/postgres_server.h"
-#include "tests/support/tcp_proxy.h"
+#include "tests/integration/database_writer_fixture.h"
 
 namespace sluice {
 namespace {
@@ -23,74 +19,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::ReadFile;
 using testing::SharedPostgres;
 using ::testing::SizeIs;
 using testing::TcpProxy;
-
-constexpr char kSpool[] = "01234567-89ab-cdef-0123-456789abcdef";
-constexpr char kPoison[] =
-    R"({"site_id":"north","provision_token":"tok-apple","metrics":{"poison":1}})";
-constexpr char kRole[] = "gate_writer";
-
-class DatabaseWriterTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    database_ = SharedPostgres().CreateDatabase();
-    admin_ = SharedPostgres().Connect(database_);
-    const auto migrated = Migrate(*admin_, {});
-    ASSERT_TRUE(migrated.ok()) << migrated.message();
-    Sql("DO $$ BEGIN CREATE ROLE " + std::string(kRole) +
-        " LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$");
-    const std::string grants =
-        ReadFile(std::string(SLUICE_SOURCE_DIR) + "/deploy/postgres/grants.sql");
-    Sql(std::regex_replace(grants, std::regex(":\"role\""), kRole));
-    Connect(seconds(10));
-  }
-
-  // A writer of its own connection, through the proxy.
-  void Connect(milliseconds timeout) {
-    session_ = std::make_unique<PgSession>("host=127.0.0.1 port=" + std::to_string(proxy_.port()) +
-                                               " dbname=" + database_ + " user=" + kRole,
-                                           seconds(10), timeout);
-    writer_ = std::make_unique<DatabaseWriter>(WriterOptions{.spool_id = kSpool}, *session_,
-                                               parts_.shared);
-  }
-
-  PgRows Sql(const std::string& sql) {
-    PgResult<PgRows> rows = admin_->Exec(sql);
-    EXPECT_TRUE(rows.ok()) << sql << ": " << rows.error().Describe();
-    return rows.ok() ? std::move(*rows) : PgRows();
-  }
-  std::string Value(const std::string& sql) {
-    const PgRows rows = Sql(sql);
-    return rows.size() == 0 ? "(no row)" : std::string(rows.Text(0, 0));
-  }
-  int64_t Count(const std::string& from) { return Sql("SELECT count(*) FROM " + from).Int(0, 0); }
-
-  CommitReport MustCommit(Batch* batch) {
-    PgResult<CommitReport> report = writer_->Commit(batch);
-    EXPECT_TRUE(report.ok()) << report.error().Describe();
-    return report.ok() ? *report : CommitReport{};
-  }
-  void ExpectNothingWritten() {
-    EXPECT_EQ(Count("telemetry"), 0);
-    EXPECT_EQ(Count("quarantine_events"), 0);
-    EXPECT_EQ(Count("quarantine_counters_minute"), 0);
-    EXPECT_EQ(Count("ingest_ledger"), 0);
-  }
-  // Rows whose metrics have that key are refused, naming the line; nobody says why.
-  void RefusePoison() {
-    Sql("ALTER TABLE telemetry ADD CONSTRAINT no_poison CHECK (NOT metrics ? 'poison')");
-  }
-
-  TcpProxy proxy_{SharedPostgres().port()};
-  std::string database_;
-  std::unique_ptr<PgConnection> admin_;
-  PipelineParts parts_;
-  std::unique_ptr<PgSession> session_;
-  std::unique_ptr<DatabaseWriter> writer_;
-};
 
 TEST_F(DatabaseWriterTest, CommitsRowsQuarantineCountersAndLedgerTogether) {
   TestChunk chunk(41);
@@ -210,7 +141,10 @@ class DeviceLocations : public DatabaseWriterTest {
   std::string After(const std::vector<std::string>& places, const std::string& more = "") {
     TestChunk chunk(next_seq_);
     for (const std::string& place : places) {
-      chunk.Add(R"({"site_id":"north","provision_token":"tok-apple",)" + more + place + "}");
+      chunk.Add(std::string(R"({"site_id":"north","provision_token":"tok-apple",)")
+                    .append(more)
+                    .append(place)
+                    .append("}"));
     }
     next_seq_ = chunk.chunk().last_seq + 1;
     Batch batch = parts_.Judge(chunk);
@@ -251,93 +185,6 @@ TEST_F(DeviceLocations, AreNotMovedByARejectedMessage) {
   Place("NULL", true);
   EXPECT_EQ(After({R"("lat":3,"lng":4)"}, R"("metrics":{"poison":1},)"), "1 2");
   EXPECT_EQ(After({R"("lat":3,"lng":4)"}, R"("tenant_id":"meadow",)"), "1 2");
-}
-
-class PoisonRows : public DatabaseWriterTest {
- protected:
-  // Good messages with poison at these places, committed; what the ledger says about them.
-  std::string Commit(size_t messages, const std::set<size_t>& poison) {
-    for (size_t i = 0; i < messages; ++i) chunk_.Add(poison.contains(i) ? kPoison : kGood);
-    batch_ = parts_.Judge(chunk_);
-    report_ = MustCommit(&batch_);
-    return Value("SELECT concat_ws(' ', messages, rows, quarantined) FROM ingest_ledger");
-  }
-  // What is in quarantine_events, as numbers of the chunk's messages.
-  std::string Quarantined() {
-    return Value(
-        "SELECT coalesce(string_agg((spool_seq - 1)::text, ' ' ORDER BY spool_seq), '') "
-        "FROM quarantine_events WHERE reason = 'STORAGE_REJECTED' "
-        "AND payload->'metrics' ? 'poison'");
-  }
-  // As RefusePoison, but at the end of the statement, when no line is known any more.
-  void RefusePoisonAtTheEnd() {
-    Sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "IF EXISTS (SELECT FROM fresh WHERE metrics ? 'poison') THEN "
-        "RAISE EXCEPTION 'poison' USING ERRCODE = '23514'; END IF; RETURN NULL; END $$;"
-        "CREATE TRIGGER refuse AFTER INSERT ON telemetry REFERENCING NEW TABLE AS fresh "
-        "FOR EACH STATEMENT EXECUTE FUNCTION refuse()");
-  }
-
-  TestChunk chunk_;
-  Batch batch_;
-  CommitReport report_;
-};
-
-TEST_F(PoisonRows, GoToTheQuarantineAndTheRestIsStored) {
-  RefusePoison();
-  EXPECT_EQ(Commit(50, {0, 7, 8, 31, 49}), "50 45 5");
-  EXPECT_EQ(report_.accepted, 45U);
-  EXPECT_EQ(report_.rows, 45U);
-  EXPECT_EQ(Count("telemetry"), 45);
-  EXPECT_EQ(Quarantined(), "0 7 8 31 49");
-  EXPECT_THAT(Value("SELECT detail FROM quarantine_events LIMIT 1"),
-              HasSubstr("23514: new row for relation"));
-  EXPECT_EQ(Value("SELECT cnt FROM quarantine_counters_minute"), "5");
-}
-
-TEST_F(PoisonRows, AreFoundWithoutALineNumberToo) {
-  RefusePoisonAtTheEnd();
-  EXPECT_EQ(Commit(50, {0, 7, 8, 31, 49}), "50 45 5");
-  EXPECT_EQ(Count("telemetry"), 45);
-  EXPECT_EQ(Quarantined(), "0 7 8 31 49");
-}
-
-TEST_F(PoisonRows, AreQuarantinedWhenThereIsNothingElse) {
-  RefusePoison();
-  EXPECT_EQ(Commit(4, {0, 1, 2, 3}), "4 0 4");
-  EXPECT_EQ(Quarantined(), "0 1 2 3");
-  EXPECT_EQ(Count("telemetry"), 0) << "the probe leaves no row";
-}
-
-TEST_F(PoisonRows, TakeTheirWholeMessageWithThem) {
-  RefusePoison();
-  chunk_.Add(kGood);
-  chunk_.Add(R"({"site_id":"north","provision_token":"tok-apple","readings":[)"
-             R"({"metrics":{"a":1}},{"metrics":{"poison":1}},{"metrics":{"a":3}}]})");
-  chunk_.Add(kGood);
-  Batch batch = parts_.Judge(chunk_);
-  EXPECT_EQ(MustCommit(&batch).accepted, 2U);
-  EXPECT_EQ(Count("telemetry"), 2);
-  EXPECT_EQ(Count("telemetry WHERE metrics ? 'a'"), 0);
-  EXPECT_EQ(Count("quarantine_events WHERE spool_seq = 2"), 1);
-}
-
-TEST_F(PoisonRows, OfATableThatRefusesEverythingStayInTheSpool) {
-  Sql("ALTER TABLE telemetry ADD CONSTRAINT never CHECK (tenant_id = '')");
-  chunk_.Add(kGood).Add(kGood).Add("junk");
-  Batch batch = parts_.Judge(chunk_);
-  auto refused = writer_->Commit(&batch);
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().sqlstate, "F0000");
-  EXPECT_THAT(refused.error().message, HasSubstr("every row is refused: 23514"));
-  EXPECT_EQ(Classify(refused.error()), Failure::kOperator);
-  ExpectNothingWritten();
-  EXPECT_TRUE(batch.messages[0].accepted());
-  EXPECT_TRUE(batch.messages[1].accepted());
-
-  Sql("ALTER TABLE telemetry DROP CONSTRAINT never");
-  EXPECT_EQ(MustCommit(&batch).accepted, 2U) << "and is stored when the operator has mended it";
-  EXPECT_EQ(Count("telemetry"), 2);
 }
 
 TEST_F(DatabaseWriterTest, LeavesTheChunkWhenARightIsMissingAndGoesOnWhenItIsBack) {

@@ -49,6 +49,8 @@ TEST_F(DeviceDirectoryTest, AnswersInTheOrderOfTheKeys) {
 TEST_F(DeviceDirectoryTest, AsksOnceForHoweverManyMisses) {
   std::vector<std::string> names;
   std::vector<DeviceKeyView> keys;
+  names.reserve(500);
+  keys.reserve(500);
   for (int i = 0; i < 500; ++i) names.push_back("d" + std::to_string(i));
   for (const std::string& name : names) keys.push_back({"t", name});
   EXPECT_THAT(Resolve(keys), SizeIs(500));
@@ -119,6 +121,7 @@ TEST_F(DeviceDirectoryTest, NeverRemembersAnErrorAsAnAnswer) {
 
 TEST_F(DeviceDirectoryTest, LosesNoRegisteredDeviceToAFloodOfInventedOnes) {
   std::vector<std::string> real;
+  real.reserve(100);
   for (int i = 0; i < 100; ++i) real.push_back("real-" + std::to_string(i));
   std::vector<DeviceKeyView> keys;
   for (const std::string& name : real) {

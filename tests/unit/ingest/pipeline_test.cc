@@ -239,8 +239,7 @@ TEST(Pipeline, MakesARowOfEveryReading) {
   EXPECT_EQ(batch.messages[0].tuples_end, many.tuples_begin);
   EXPECT_EQ(many.tuples_end, batch.messages[2].tuples_begin);
   const auto tuples =
-      ReadCopyTuples(std::string_view(batch.tuples)
-                         .substr(many.tuples_begin, many.tuples_end - many.tuples_begin));
+      ReadCopyTuples(batch.tuples.substr(many.tuples_begin, many.tuples_end - many.tuples_begin));
   ASSERT_THAT(tuples, SizeIs(3));
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(BigEndian(*tuples[i][5]), static_cast<int64_t>(i) + 1);
 }

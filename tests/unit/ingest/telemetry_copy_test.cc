@@ -58,7 +58,7 @@ TEST(TelemetryTuple, HoldsTheColumnsInOrderAndSaysWhereTheSiteIs) {
   std::string out = "before";
   const size_t site = AppendTelemetryTuple(topic, "north", reading, kReceived, &out);
   EXPECT_EQ(out.substr(site, 5), "north");
-  const auto tuples = ReadCopyTuples(std::string_view(out).substr(6));
+  const auto tuples = ReadCopyTuples(out.substr(6));
   ASSERT_THAT(tuples, SizeIs(1));
   constexpr UnixMicros kYear2000 = 946'684'800'000'000;
   std::string time;
