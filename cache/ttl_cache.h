@@ -50,7 +50,7 @@ class TtlCache {
       Remove(shard, found);
     } else if (shard.index.size() >= max_per_shard_) {
       if (shard.recent.back().expires > now) evictions_.fetch_add(1, std::memory_order_relaxed);
-      Remove(shard, shard.index.find(DeviceKeyView(shard.recent.back().key)));
+      Remove(shard, shard.index.find(shard.recent.back().key));
     }
     shard.recent.push_front(Entry{DeviceKey(key), std::move(value), expires});
     shard.index.emplace(shard.recent.front().key, shard.recent.begin());
