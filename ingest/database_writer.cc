@@ -202,7 +202,7 @@ PgStatus DatabaseWriter::CopyRange(PgConnection& db, const std::string& before, 
 PgStatus DatabaseWriter::CopyInSavepoint(PgConnection& db, const Batch& batch,
                                          std::span<Message* const> messages) {
   auto copied = CopyRange(db, "SAVEPOINT part; ", batch, messages);
-  const char* close = copied.ok() ? "RELEASE part" : "ROLLBACK TO part";
+  const char* close = copied.ok() ? "RELEASE part" : "ROLLBACK TO part; RELEASE part";
   if (copied.ok() || IsPoison(copied.error())) {
     if (auto closed = db.Exec(close); !closed.ok()) return closed.error();
   }
@@ -256,7 +256,8 @@ PgStatus DatabaseWriter::ProbeTable(PgConnection& db, const Message& guilty) {
   const std::string time = FormatIso8601(guilty.event_time.value_or(guilty.record->received));
   auto probed = db.Exec(
       "SAVEPOINT probe; INSERT INTO telemetry (time, tenant_id, device_id, site_id) VALUES ('" +
-      time + "', 'sluice-probe', 'sluice-probe', 'sluice-probe'); ROLLBACK TO probe");
+      time +
+      "', 'sluice-probe', 'sluice-probe', 'sluice-probe'); ROLLBACK TO probe; RELEASE probe");
   if (!probed.ok() && !IsPoison(probed.error())) return probed.error();
   if (!probed.ok()) {
     PgError breaker = probed.error();
