@@ -191,6 +191,25 @@ TEST(Durability, WhilePostgresIsAwayTheSpoolGrowsOnDiskAndEverythingArrivesAfter
   ExpectNothingLostOrTwice(stack, fleet);
 }
 
+TEST(Durability, AFullSpoolLeavesMessagesWithTheBrokerAndTakesThemWhenThereIsRoom) {
+  PostgresServer server;
+  SluiceStack stack(Env{{"SPOOL_MAX_BYTES", "4MiB"}, {"SPOOL_SEGMENT_BYTES", "1MiB"}}, &server);
+  Fleet fleet(stack);
+  stack.Start();
+  fleet.Start(4000, 6);
+  server.Stop(PostgresServer::StopMode::kImmediate);
+  ASSERT_TRUE(Eventually([&] { return stack.Metric("sluice_spool_full") == 1; }));
+  ASSERT_TRUE(Eventually([&] { return stack.Metric("sluice_mqtt_up") == 0; }));
+  int status = 0;
+  EXPECT_NE(stack.Http("/ready", &status).find("spool: "), std::string::npos);
+  EXPECT_EQ(status, 503);
+  fleet.Finish();  // the broker takes what the daemon does not
+  EXPECT_LT(stack.Metric("sluice_spool_disk_bytes"), 8 << 20);
+  server.Start();
+  ASSERT_TRUE(Eventually([&] { return stack.Metric("sluice_mqtt_up") == 1; }));
+  ExpectNothingLostOrTwice(stack, fleet);
+}
+
 TEST(Durability, ABrokerThatIsRestartedIsSubscribedToAgain) {
   SluiceStack stack;
   Fleet fleet(stack);
