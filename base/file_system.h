@@ -42,7 +42,7 @@ class FileLock {
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
-  virtual Status CreateDirectories(const std::string& path) = 0;  // mode 0700
+  virtual Status CreateDirectories(const std::string& path) = 0;                    // mode 0700
   virtual Result<std::vector<std::string>> List(const std::string& directory) = 0;  // names
   // Creates or opens for appending at its end; mode 0600.
   virtual Result<std::unique_ptr<WritableFile>> OpenAppend(const std::string& path) = 0;

@@ -30,8 +30,8 @@ struct LogField {
   template <std::signed_integral T>
   LogField(std::string_view k, T v) : key(k), value(static_cast<int64_t>(v)) {}
   template <std::unsigned_integral T>
-    requires(!std::same_as<T, bool>)
-  LogField(std::string_view k, T v) : key(k), value(static_cast<uint64_t>(v)) {}
+  requires(!std::same_as<T, bool>) LogField(std::string_view k, T v)
+      : key(k), value(static_cast<uint64_t>(v)) {}
 
   std::string_view key;
   Value value;
@@ -45,12 +45,18 @@ void ConfigureLog(LogLevel minimum, LogFormat format, std::string_view service);
 // are written per event name; what was left out is said as suppressed=N on the next line of that
 // name. kError is never left out.
 void Log(LogLevel level, std::string_view event, LogFields fields = {});
-inline void LogDebug(std::string_view event, LogFields f = {}) { Log(LogLevel::kDebug, event, f); }
-inline void LogInfo(std::string_view event, LogFields f = {}) { Log(LogLevel::kInfo, event, f); }
+inline void LogDebug(std::string_view event, LogFields f = {}) {
+  Log(LogLevel::kDebug, event, f);
+}
+inline void LogInfo(std::string_view event, LogFields f = {}) {
+  Log(LogLevel::kInfo, event, f);
+}
 inline void LogWarning(std::string_view event, LogFields f = {}) {
   Log(LogLevel::kWarning, event, f);
 }
-inline void LogError(std::string_view event, LogFields f = {}) { Log(LogLevel::kError, event, f); }
+inline void LogError(std::string_view event, LogFields f = {}) {
+  Log(LogLevel::kError, event, f);
+}
 
 // The line without its newline, as Log would write it; for tests. `now` in Unix microseconds.
 std::string FormatLogLine(LogFormat format, LogLevel level, std::string_view service,

@@ -62,7 +62,7 @@ struct Batch {
   std::vector<int64_t> days;
 
   std::string_view SiteOf(const Message& message) const {
-    return std::string_view(tuples).substr(message.site_begin, message.site_size);
+    return std::string_view{tuples}.substr(message.site_begin, message.site_size);
   }
 };
 

@@ -53,8 +53,8 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
       : options_(options),
         events_(events),
         client_(Uri(options), options.client_id, mqtt::create_options(MQTTVERSION_5)) {
-    // Debian's build traces every function into a ring in memory. Above this level it only keeps its
-    // call stack, and a message costs a third less.
+    // Debian's build traces every function into a ring in memory. Above this level it only keeps
+    // its call stack, and a message costs a third less.
     MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
     // Before connecting: without a callback Paho queues in memory and acknowledges at once.
     client_.set_message_callback([this](mqtt::const_message_ptr message) { Deliver(*message); });

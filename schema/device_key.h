@@ -22,9 +22,8 @@ struct DeviceKey {
   std::string device;
 
   explicit DeviceKey(DeviceKeyView view) : tenant(view.tenant), device(view.device) {}
-  operator DeviceKeyView() const {
-    return {tenant, device};
-  }  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  operator DeviceKeyView() const { return {tenant, device}; }
 };
 
 // Seeded anew in every process, so that invented ids cannot be chosen to collide. Transparent: maps
