@@ -101,8 +101,8 @@ class WorkerThread {
         worker_(WorkerOptionsFrom(s), spool, shared, store_, writer_, accounting, health, metrics,
                 SystemClock()) {
     ++running;
-    thread_ = std::jthread([this, &running](std::stop_token stop) {
-      worker_.Run(std::move(stop));
+    thread_ = std::jthread([this, &running](const std::stop_token& stop) {
+      worker_.Run(stop);
       --running;
     });
   }

@@ -65,7 +65,7 @@ Housekeeper::~Housekeeper() {
 }
 
 void Housekeeper::Start() {
-  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
 }
 
 void Housekeeper::Stop() {
@@ -73,7 +73,7 @@ void Housekeeper::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Housekeeper::Run(std::stop_token stop) {
+void Housekeeper::Run(const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any never;
   while (!stop.stop_requested()) {
@@ -106,6 +106,7 @@ PgStatus Housekeeper::ReadAppSettings() {
   auto rows = Exec("SELECT key, value FROM app_settings");
   if (!rows.ok()) return rows.error();
   std::vector<std::pair<std::string, std::string>> values;
+  values.reserve(static_cast<size_t>(rows->size()));
   for (int row = 0; row < rows->size(); ++row) {
     values.emplace_back(rows->Text(row, 0), rows->Text(row, 1));
   }

@@ -36,7 +36,7 @@ class Housekeeper {
     int64_t due = 0;  // Clock::Monotonic
   };
 
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
   PgStatus ReadAppSettings();
   PgStatus MakePartitionsAhead();
   PgStatus DropOldPartitions();

@@ -45,6 +45,7 @@ Result<std::vector<SeqRange>> ReadLedger(PgSession& session, const std::string& 
     return failed(rows.error());
   }
   std::vector<SeqRange> committed;
+  committed.reserve(static_cast<size_t>(rows->size()));
   for (int row = 0; row < rows->size(); ++row) {
     committed.push_back(
         {static_cast<uint64_t>(rows->Int(row, 0)), static_cast<uint64_t>(rows->Int(row, 1))});

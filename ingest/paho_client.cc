@@ -57,7 +57,8 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
     // its call stack, and a message costs a third less.
     MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
     // Before connecting: without a callback Paho queues in memory and acknowledges at once.
-    client_.set_message_callback([this](mqtt::const_message_ptr message) { Deliver(*message); });
+    client_.set_message_callback(
+        [this](const mqtt::const_message_ptr& message) { Deliver(*message); });
     client_.set_connection_lost_handler([this](const std::string& why) {
       events_.OnConnectionLost(why.empty() ? "connection lost" : why);
     });

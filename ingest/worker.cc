@@ -7,7 +7,7 @@ namespace sluice {
 namespace {
 
 // Waits, unless or until a stop is asked for.
-void WaitFor(std::chrono::milliseconds wait, std::stop_token stop) {
+void WaitFor(std::chrono::milliseconds wait, const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any never;
   std::unique_lock lock(mutex);
@@ -29,7 +29,7 @@ Worker::Worker(const WorkerOptions& options, Spool& spool, const PipelineShared&
       pipeline_(shared, store),
       backoff_(options.retry_min, options.retry_max) {}
 
-void Worker::Run(std::stop_token stop) {
+void Worker::Run(const std::stop_token& stop) {
   while (const auto chunk = spool_.NextChunk(options_.batch_size, options_.chunk_max_bytes,
                                              options_.flush_interval)) {
     Process(*chunk, stop);
@@ -38,7 +38,7 @@ void Worker::Run(std::stop_token stop) {
 }
 
 template <typename Step>
-bool Worker::UntilDone(Step step, std::stop_token stop) {
+bool Worker::UntilDone(Step step, const std::stop_token& stop) {
   backoff_.Reset();
   while (!stop.stop_requested()) {
     const auto result = step();
@@ -50,7 +50,7 @@ bool Worker::UntilDone(Step step, std::stop_token stop) {
   return false;
 }
 
-void Worker::Process(const Chunk& chunk, std::stop_token stop) {
+void Worker::Process(const Chunk& chunk, const std::stop_token& stop) {
   const int64_t begin = clock_.Monotonic();
   const auto seconds_since = [this](int64_t start) {
     return static_cast<double>(clock_.Monotonic() - start) / 1e6;

@@ -34,13 +34,13 @@ class Worker {
 
   // Until the spool is stopped, or until `stop` while PostgreSQL does not take a chunk: that chunk
   // stays in the spool.
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
 
  private:
-  void Process(const Chunk& chunk, std::stop_token stop);
+  void Process(const Chunk& chunk, const std::stop_token& stop);
   // Calls `step` until it succeeds; false when stopped first.
   template <typename Step>
-  bool UntilDone(Step step, std::stop_token stop);
+  bool UntilDone(Step step, const std::stop_token& stop);
 
   const WorkerOptions options_;
   Spool& spool_;

@@ -14,6 +14,7 @@ struct DeviceKeyView {
   std::string_view device;
 
   friend bool operator==(const DeviceKeyView&, const DeviceKeyView&) = default;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes <=> for a comparison with 0
   friend auto operator<=>(const DeviceKeyView&, const DeviceKeyView&) = default;
 };
 
