@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace sluice {
+namespace {
+
+constexpr int64_t kClockWasSetBack = 60'000'000;
+
+}  // namespace
 
 bool RateLimiter::Allow(DeviceKeyView key, UnixMicros received, double rps, double burst) {
   Shard& shard = shards_[(DeviceKeyHash{}(key) >> 48) % kShards];
@@ -12,6 +17,8 @@ bool RateLimiter::Allow(DeviceKeyView key, UnixMicros received, double rps, doub
     found = shard.buckets.emplace(DeviceKey(key), Bucket{burst, received}).first;
   }
   Bucket& bucket = found->second;
+  // Chunks worked on side by side are seconds apart. More than that, and the clock was set back.
+  if (bucket.updated - received > kClockWasSetBack) bucket.updated = received;
   if (received > bucket.updated) {
     bucket.tokens += rps * static_cast<double>(received - bucket.updated) / 1e6;
     bucket.updated = received;

@@ -111,7 +111,7 @@ PgResult<Provisioned> RegistryStore::Provision(DeviceKeyView key, std::string_vi
   const std::string tenant(key.tenant);
   const std::string device(key.device);
 
-  if (auto begun = db.Exec("BEGIN"); !begun.ok()) return begun.error();
+  if (auto begun = db.Exec(session_.BeginSql()); !begun.ok()) return begun.error();
   const auto give_up = [&db](const PgError& error) {
     if (db.alive()) (void)db.Exec("ROLLBACK").ok();
     return error;

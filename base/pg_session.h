@@ -34,6 +34,18 @@ class PgSession {
   }
   void Drop() { connection_.reset(); }
 
+  // Begins a transaction whose limits the server keeps by itself: what we gave up must not go on
+  // holding locks there. Set in the transaction, so that it works through PgBouncer. READ COMMITTED
+  // whatever the role's default is: the ledger is read after a wait, and must be seen as it is
+  // then.
+  std::string BeginSql() const {
+    const std::string limit = std::to_string(statement_timeout_.count() * 4 / 5);
+    return "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = " + limit +
+           "; SET LOCAL idle_in_transaction_session_timeout = " + limit +
+           "; SET LOCAL tcp_keepalives_idle = 10; SET LOCAL tcp_keepalives_interval = 5; "
+           "SET LOCAL tcp_keepalives_count = 3; ";
+  }
+
  private:
   const std::string conninfo_;
   const std::chrono::milliseconds connect_timeout_;

@@ -3,6 +3,7 @@
 #include <prometheus/registry.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <memory>
@@ -29,6 +30,7 @@ constexpr int kExitIoError = 74;  // EX_IOERR of sysexits.h
 constexpr int kExitSecondSignal = 130;
 constexpr milliseconds kTick{50};
 constexpr milliseconds kMaintainEvery{500};
+constexpr milliseconds kLongestNap{1000};  // of what must notice a stop
 
 [[noreturn]] void FailStop(const Status& status) {
   LogError("spool_append_failed",
@@ -69,7 +71,8 @@ PipelineOptions PipelineOptionsFrom(const Settings& s) {
           .auth = {.require_token = s.require_token,
                    .certificates = s.cert_auth_enabled,
                    .identity = s.identity_mode},
-          .auto_provision = s.auto_provision};
+          .auto_provision = s.auto_provision,
+          .kept_payload_bytes = s.quarantine_payload_max_bytes};
 }
 
 WorkerOptions WorkerOptionsFrom(const Settings& s) {
@@ -90,8 +93,7 @@ DirectoryOptions DirectoryOptionsFrom(const Settings& s) {
 class WorkerThread {
  public:
   WorkerThread(const Settings& s, Spool& spool, const PipelineShared& shared,
-               Accounting& accounting, DatabaseHealth& health, StageMetrics& metrics,
-               std::atomic<int>& running)
+               Accounting& accounting, DatabaseHealth& health, StageMetrics& metrics)
       : session_(s.Conninfo(), s.pg_connect_timeout, s.write_timeout),
         store_(session_),
         writer_({.spool_id = spool.id(),
@@ -100,11 +102,7 @@ class WorkerThread {
                 session_, shared),
         worker_(WorkerOptionsFrom(s), spool, shared, store_, writer_, accounting, health, metrics,
                 SystemClock()) {
-    ++running;
-    thread_ = std::jthread([this, &running](const std::stop_token& stop) {
-      worker_.Run(stop);
-      --running;
-    });
+    thread_ = std::jthread([this](const std::stop_token& stop) { worker_.Run(stop); });
   }
   void RequestStop() { thread_.request_stop(); }
 
@@ -144,7 +142,7 @@ class Daemon {
 
   Status Run() {
     if (Status status = ServeHttp(); !status.ok()) return status;
-    if (ReadLedgerOrSignal()) {
+    if (PrepareOrSignal()) {
       StartWork();
       Supervise();
     }
@@ -169,27 +167,38 @@ class Daemon {
     return http_.Start();
   }
 
-  // False when a signal came first.
-  bool ReadLedgerOrSignal() {
-    PgSession session(settings_.Conninfo(), settings_.pg_connect_timeout, settings_.write_timeout);
-    Backoff backoff(settings_.retry_min, settings_.retry_max);
-    while (true) {
-      const auto committed = ReadLedger(session, spool_->id(), &health_);
-      if (committed.ok()) {
-        spool_->SkipCommitted(*committed);
-        return true;
+  // What must be known before the first message is judged: what is committed, and the limits in
+  // app_settings. On a thread of its own, so that a signal is heard while PostgreSQL is not. False
+  // when a signal came first.
+  bool PrepareOrSignal() {
+    preparation_ = std::jthread([this](const std::stop_token& stop) {
+      PgSession session(settings_.Conninfo(), settings_.pg_connect_timeout,
+                        settings_.write_timeout);
+      Backoff backoff(settings_.retry_min, settings_.retry_max);
+      while (!stop.stop_requested()) {
+        const auto committed = ReadLedger(session, spool_->id(), &health_);
+        if (committed.ok() && housekeeper_.ReadAppSettings().ok()) {
+          spool_->SkipCommitted(*committed);
+          prepared_ = true;
+          return;
+        }
+        std::this_thread::sleep_for(std::min(backoff.Next(), kLongestNap));
       }
-      if (signals_.Wait(backoff.Next())) return false;
+    });
+    while (!prepared_) {
+      if (signals_.Wait(kTick)) return false;
     }
+    return true;
   }
 
   void StartWork() {
     accounting_.Begin();
     for (int64_t i = 0; i < settings_.ingest_worker_count; ++i) {
       workers_.push_back(std::make_unique<WorkerThread>(settings_, *spool_, shared_, accounting_,
-                                                        health_, stage_metrics_, running_));
+                                                        health_, stage_metrics_));
     }
     housekeeper_.Start();
+    HoldBackWhenFull();
     subscriber_.Start();
     working_ = true;
     LogInfo("ingest_started", {{"spool_id", spool_->id()},
@@ -236,32 +245,26 @@ class Daemon {
     const int64_t patience = deadline - std::chrono::microseconds(settings_.drain).count() / 4;
     working_ = false;
     LogInfo("draining", {{"backlog", spool_->stats().backlog_records}});
-    ExitIfStuck stuck(deadline, [this] { End(); });
+    SignalWaiter::ExitOnNext(kExitSecondSignal);
+    ExitIfStuck stuck(deadline, [this] { SayTotals(); });
+    preparation_ = {};  // asks it to stop and waits
     subscriber_.Stop();
     while (!workers_.empty() && spool_->stats().backlog_records > 0 &&
            SystemClock().Monotonic() < patience) {
-      ExitOnSecondSignal();
+      std::this_thread::sleep_for(kTick);
     }
     spool_->Stop();
     for (auto& worker : workers_) worker->RequestStop();
-    while (running_ > 0) ExitOnSecondSignal();
     workers_.clear();
     housekeeper_.Stop();
     http_.Stop();
+    spool_->Maintain();
     stuck.Disarm();
-    End();
-  }
-
-  void ExitOnSecondSignal() {
-    if (signals_.Wait(milliseconds(20))) {
-      LogWarning("second_signal", {{"action", "exiting at once"}});
-      _exit(kExitSecondSignal);
-    }
+    SayTotals();
   }
 
   // The last words; also said when a part does not stop in time and the process ends around it.
-  void End() {
-    spool_->Maintain();
+  void SayTotals() {
     const Totals totals = accounting_.Snapshot();
     LogInfo("stopped", {{"balances", totals.Balances()}});
     std::printf("%s\n", totals.Line().c_str());
@@ -284,10 +287,11 @@ class Daemon {
   const PipelineShared shared_;
   Housekeeper housekeeper_;
   Subscriber subscriber_;
-  std::atomic<int> running_{0};
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::atomic<bool> working_{false};
   bool held_back_ = false;
+  std::atomic<bool> prepared_{false};
+  std::jthread preparation_;
   HttpServer http_;
   const StatusView status_;
 };

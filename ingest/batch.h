@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,8 +59,21 @@ struct Batch {
   // Telemetry tuples of every message that decoded, rejected later or not: encoding while the
   // decoder's views are alive saves copying them, and rejections are rare.
   std::string tuples;
-  // Days (Unix) that the tuples' times fall on: their partitions must exist.
-  std::vector<int64_t> days;
+  // Days (Unix) that the tuples' times fall on, with the message's place in `messages`.
+  struct Day {
+    int64_t day;
+    size_t message;
+  };
+  std::vector<Day> days;
+
+  // Only these days' partitions must exist: a forged message makes no table.
+  std::set<int64_t> AcceptedDays() const {
+    std::set<int64_t> accepted;
+    for (const Day& day : days) {
+      if (messages[day.message].accepted()) accepted.insert(day.day);
+    }
+    return accepted;
+  }
 
   std::string_view SiteOf(const Message& message) const {
     return std::string_view{tuples}.substr(message.site_begin, message.site_size);

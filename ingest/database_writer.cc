@@ -17,6 +17,8 @@ namespace {
 
 // A failed class of PostgreSQL's own choosing, so that Classify pauses: the breaker's error.
 constexpr const char* kBreakerState = "F0000";
+// How long a day's partition is taken to be there: retention may drop it, an operator may make it.
+constexpr std::chrono::minutes kForgetDays{10};
 
 std::string CopySql(std::string_view table, std::string_view columns) {
   return "COPY " + std::string(table) + " (" + std::string(columns) +
@@ -82,7 +84,7 @@ DatabaseWriter::DatabaseWriter(const WriterOptions& options, PgSession& session,
     : options_(options),
       session_(session),
       shared_(shared),
-      begin_sql_("BEGIN; SELECT pg_advisory_xact_lock_shared(" +
+      begin_sql_(session.BeginSql() + "SELECT pg_advisory_xact_lock_shared(" +
                  std::to_string(SpoolLockKey(options.spool_id)) + "); "),
       quarantine_(UuidBytes(options.spool_id), options.max_quarantine_payload) {}
 
@@ -109,7 +111,7 @@ PgResult<CommitReport> DatabaseWriter::CommitOnce(PgConnection& db, Batch* batch
 }
 
 PgResult<CommitReport> DatabaseWriter::CommitNew(PgConnection& db, Batch* batch) {
-  if (auto ready = EnsurePartitions(db, batch->days); !ready.ok()) return ready.error();
+  if (auto ready = EnsurePartitions(db, batch->AcceptedDays()); !ready.ok()) return ready.error();
 
   const Accepted accepted = AcceptedOf(batch);
   auto copied = CopyTelemetry(db, *batch, accepted);
@@ -142,7 +144,7 @@ PgResult<CommitReport> DatabaseWriter::CommitNew(PgConnection& db, Batch* batch)
 
 PgResult<bool> DatabaseWriter::AlreadyCommitted(PgConnection& db, const Chunk& chunk) {
   in_transaction_ = true;
-  auto rows = db.Exec("BEGIN; SELECT pg_advisory_xact_lock(" +
+  auto rows = db.Exec(session_.BeginSql() + "SELECT pg_advisory_xact_lock(" +
                       std::to_string(SpoolLockKey(options_.spool_id)) +
                       "); SELECT 1 FROM ingest_ledger WHERE spool_id = '" + options_.spool_id +
                       "' AND first_seq = " + std::to_string(chunk.first_seq));
@@ -153,15 +155,18 @@ PgResult<bool> DatabaseWriter::AlreadyCommitted(PgConnection& db, const Chunk& c
   return found;
 }
 
-PgStatus DatabaseWriter::EnsurePartitions(PgConnection& db, const std::vector<int64_t>& days) {
-  constexpr size_t kMaxKnown = 10000;
+PgStatus DatabaseWriter::EnsurePartitions(PgConnection& db, const std::set<int64_t>& days) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - known_since_ > kForgetDays) {
+    known_days_.clear();
+    known_since_ = now;
+  }
   constexpr int64_t kMicrosPerDay = 86'400'000'000;
   for (const int64_t day : days) {
     if (known_days_.contains(day)) continue;
     const std::string date = FormatIso8601(day * kMicrosPerDay).substr(0, 10);
     auto made = db.Exec("SELECT sluice_ensure_partition('" + date + "')");
     if (!made.ok()) return made.error();
-    if (known_days_.size() >= kMaxKnown) known_days_.clear();
     known_days_.insert(day);
   }
   return PgOk{};

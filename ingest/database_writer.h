@@ -1,6 +1,7 @@
 // DatabaseWriter: the RowSink on PostgreSQL: one transaction a chunk, binary COPY.
 #pragma once
 
+#include <chrono>
 #include <set>
 #include <span>
 #include <string>
@@ -37,7 +38,7 @@ class DatabaseWriter final : public RowSink {
   PgResult<CommitReport> CommitOnce(PgConnection& db, Batch* batch);
   PgResult<CommitReport> CommitNew(PgConnection& db, Batch* batch);
   PgResult<bool> AlreadyCommitted(PgConnection& db, const Chunk& chunk);
-  PgStatus EnsurePartitions(PgConnection& db, const std::vector<int64_t>& days);
+  PgStatus EnsurePartitions(PgConnection& db, const std::set<int64_t>& days);
   // Begins the transaction with the statement that follows it: one round trip.
   std::string InTransaction(const std::string& sql);
   PgStatus CopyTelemetry(PgConnection& db, const Batch& batch, std::span<Message* const> messages);
@@ -57,6 +58,7 @@ class DatabaseWriter final : public RowSink {
   const std::string begin_sql_;
   QuarantineBatch quarantine_;
   std::set<int64_t> known_days_;
+  std::chrono::steady_clock::time_point known_since_{};
   bool in_transaction_ = false;
   // A COMMIT was sent and its answer never came: the ledger knows.
   bool outcome_unknown_ = false;

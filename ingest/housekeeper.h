@@ -26,6 +26,9 @@ class Housekeeper {
               RateLimiter& limiter, DatabaseHealth& health, const Clock& clock);
   ~Housekeeper();
 
+  // Also called once before Start and before the first message is judged.
+  PgStatus ReadAppSettings();
+
   void Start();
   void Stop();
 
@@ -37,7 +40,6 @@ class Housekeeper {
   };
 
   void Run(const std::stop_token& stop);
-  PgStatus ReadAppSettings();
   PgStatus MakePartitionsAhead();
   PgStatus DropOldPartitions();
   PgStatus PruneLedger();

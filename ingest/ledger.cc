@@ -36,10 +36,10 @@ Result<std::vector<SeqRange>> ReadLedger(PgSession& session, const std::string& 
   PgConnection& db = **acquired;
   if (Status status = CheckSchema(db, health); !status.ok()) return status;
 
-  auto rows =
-      db.Exec("BEGIN; SELECT pg_advisory_xact_lock(" + std::to_string(SpoolLockKey(spool_id)) +
-              "); SELECT first_seq, last_seq FROM ingest_ledger WHERE spool_id = '" + spool_id +
-              "' ORDER BY first_seq");
+  auto rows = db.Exec(session.BeginSql() + "SELECT pg_advisory_xact_lock(" +
+                      std::to_string(SpoolLockKey(spool_id)) +
+                      "); SELECT first_seq, last_seq FROM ingest_ledger WHERE spool_id = '" +
+                      spool_id + "' ORDER BY first_seq");
   if (!rows.ok()) {
     session.Drop();
     return failed(rows.error());

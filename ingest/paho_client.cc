@@ -67,7 +67,10 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
   Status Connect() override {
     try {
       const auto token = client_.connect(ConnectOptions(options_), nullptr, *this);
-      if (!token->wait_for(options_.timeout)) return Unavailable("connect", "no answer in time");
+      if (!token->wait_for(options_.timeout)) {
+        Disconnect();  // it may have come up just after we stopped waiting
+        return Unavailable("connect", "no answer in time");
+      }
       return Status::Ok();
     } catch (const mqtt::exception& e) {
       return Unavailable("connect", e.to_string());

@@ -1,7 +1,5 @@
 #include "ingest/pipeline.h"
 
-#include <algorithm>
-
 #include "ingest/telemetry_copy.h"
 
 namespace sluice {
@@ -13,10 +11,10 @@ int64_t DayOf(UnixMicros time) {
   return time >= 0 ? time / kMicrosPerDay : (time - kMicrosPerDay + 1) / kMicrosPerDay;
 }
 
-void NoteDay(UnixMicros time, std::vector<int64_t>* days) {
+void NoteDay(UnixMicros time, size_t message, std::vector<Batch::Day>* days) {
   const int64_t day = DayOf(time);
-  if (!days->empty() && days->back() == day) return;
-  if (std::find(days->begin(), days->end(), day) == days->end()) days->push_back(day);
+  const bool known = !days->empty() && days->back().day == day && days->back().message == message;
+  if (!known) days->push_back({day, message});
 }
 
 }  // namespace
@@ -46,21 +44,26 @@ void Pipeline::DecodeOne(const SpoolRecord& record, Batch* batch) {
   }
   const uint64_t limit = shared_.runtime.max_payload_bytes.load(std::memory_order_relaxed);
   if (record.payload.size() > limit) {
+    // It is not judged, but what is kept of it should be fit for a replay.
+    if (record.payload.size() <= shared_.options.kept_payload_bytes) Examine(record, &message);
     Reject(shared_, &message, Reason::kPayloadTooLarge,
            "payload has " + std::to_string(record.payload.size()) + " bytes, at most " +
                std::to_string(limit) + " are allowed");
     return;
   }
-  const bool decoded =
-      decoder_.Decode(record.payload, message.topic.tenant, message.topic.device, record.received,
-                      shared_.options.decode, &envelope_, &failure_);
-  message.payload_is_json = decoder_.payload_is_jsonb();
-  if (const auto token = decoder_.provision_token()) message.token = Sha256(*token);
-  if (!decoded) {
+  if (!Examine(record, &message)) {
     Reject(shared_, &message, failure_.reason, failure_.detail);
     return;
   }
   EncodeRows(envelope_, &message, batch);
+}
+
+bool Pipeline::Examine(const SpoolRecord& record, Message* message) {
+  const bool good = decoder_.Decode(record.payload, message->topic.tenant, message->topic.device,
+                                    record.received, shared_.options.decode, &envelope_, &failure_);
+  message->payload_is_json = decoder_.payload_is_jsonb();
+  if (const auto token = decoder_.provision_token()) message->token = Sha256(*token);
+  return good;
 }
 
 void Pipeline::EncodeRows(const Envelope& envelope, Message* message, Batch* batch) {
@@ -72,7 +75,7 @@ void Pipeline::EncodeRows(const Envelope& envelope, Message* message, Batch* bat
   for (const Reading& reading : envelope.readings) {
     message->site_begin = AppendTelemetryTuple(message->topic, envelope.site_id, reading,
                                                message->record->received, &batch->tuples);
-    NoteDay(reading.time, &batch->days);
+    NoteDay(reading.time, batch->messages.size() - 1, &batch->days);
   }
   message->site_size = envelope.site_id.size();
   message->tuples_end = batch->tuples.size();

@@ -20,7 +20,8 @@ namespace sluice {
 struct PipelineOptions {
   DecodeLimits decode;
   AuthPolicy auth;
-  bool auto_provision = false;  // AUTO_PROVISION
+  bool auto_provision = false;    // AUTO_PROVISION
+  size_t kept_payload_bytes = 0;  // QUARANTINE_PAYLOAD_MAX_BYTES
 };
 
 // What all workers share; everything in it is thread-safe and outlives them.
@@ -45,6 +46,8 @@ class Pipeline {
 
  private:
   void DecodeOne(const SpoolRecord& record, Batch* batch);
+  // Checks 3 to 8: fills envelope_ or failure_, and what the message needs to know of its payload.
+  bool Examine(const SpoolRecord& record, Message* message);
   void EncodeRows(const Envelope& envelope, Message* message, Batch* batch);
   PgStatus ProvisionMissing(Batch* batch);
   std::optional<Reason> Check(const Message& message, const Batch& batch);

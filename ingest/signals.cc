@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <string_view>
+
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -18,12 +20,28 @@ sigset_t StopSignals() {
   return set;
 }
 
+volatile sig_atomic_t exit_status = 0;
+
+void ExitNow(int) {
+  constexpr std::string_view kLine = "second signal: exiting at once\n";
+  (void)!write(STDERR_FILENO, kLine.data(), kLine.size());
+  _exit(exit_status);
+}
+
 }  // namespace
 
 void SignalWaiter::BlockSignals() {
   const sigset_t set = StopSignals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
+}
+
+void SignalWaiter::ExitOnNext(int status) {
+  exit_status = status;
+  signal(SIGTERM, ExitNow);
+  signal(SIGINT, ExitNow);
+  const sigset_t set = StopSignals();
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 bool SignalWaiter::Wait(std::chrono::milliseconds time) {

@@ -14,6 +14,8 @@ class SignalWaiter {
   // Blocks SIGTERM and SIGINT (and ignores SIGPIPE) in this thread and all it starts: first thing
   // in main.
   static void BlockSignals();
+  // From now on either signal ends the process with that status, whatever it is doing.
+  static void ExitOnNext(int status);
   // True when SIGTERM or SIGINT came within that time; each is reported once.
   bool Wait(std::chrono::milliseconds time);
 };

@@ -67,8 +67,6 @@ class Subscriber final : public MqttEvents {
   Accounting& accounting_;
   const Clock& clock_;
   const FailStop fail_stop_;
-  const std::unique_ptr<MqttClient> client_;
-
   std::atomic<bool> ready_{false};
   std::atomic<uint64_t> connects_{0};
   mutable std::mutex mutex_;
@@ -77,6 +75,8 @@ class Subscriber final : public MqttEvents {
   bool paused_ = false;
   bool lost_ = false;
   std::string problem_ = "not connected yet";
+  // After what its callbacks touch, so that it goes first.
+  const std::unique_ptr<MqttClient> client_;
   std::thread thread_;
 };
 

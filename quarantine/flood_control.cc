@@ -5,7 +5,8 @@ namespace sluice {
 bool FloodControl::Admit(DeviceKeyView key, Reason reason, UnixMicros received) {
   constexpr int64_t kMinute = 60'000'000;
   std::lock_guard lock(mutex_);
-  if (const int64_t minute = received / kMinute; minute > minute_) {
+  // A minute back is disorder between chunks; further back, the clock was set.
+  if (const int64_t minute = received / kMinute; minute > minute_ || minute < minute_ - 1) {
     minute_ = minute;
     admitted_ = 0;
     for (auto& devices : by_device_) devices.clear();

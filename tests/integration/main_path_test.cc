@@ -82,8 +82,7 @@ void ExpectQuarantined(SluiceStack& stack, const Bad& bad) {
   EXPECT_EQ(stack.Count(where + " AND payload_size = " + std::to_string(bad.payload.size())), 1);
   EXPECT_EQ(stack.Count(where + " AND length(payload_bytes) > 0"), 1);
   // What jsonb can hold is there as jsonb, too.
-  const bool json = bad.reason != "INVALID_JSON" && bad.reason != "BAD_TOPIC_FORMAT" &&
-                    bad.reason != "PAYLOAD_TOO_LARGE";
+  const bool json = bad.reason != "INVALID_JSON" && bad.reason != "BAD_TOPIC_FORMAT";
   EXPECT_EQ(stack.Count(where + " AND jsonb_typeof(payload) = 'object'"), json ? 1 : 0);
 }
 

@@ -59,9 +59,17 @@ TEST(RateLimiter, NeverHoldsMoreThanTheBurst) {
 TEST(RateLimiter, RefillsNothingWhenTimeGoesBack) {
   RateLimiter limiter;
   EXPECT_EQ(Passed(limiter, kStart, 2, 1, 2), 2);
-  EXPECT_EQ(Passed(limiter, kStart - 100 * kSecond, 10, 1, 2), 0);
+  EXPECT_EQ(Passed(limiter, kStart - 30 * kSecond, 10, 1, 2), 0);
   EXPECT_EQ(Passed(limiter, kStart, 10, 1, 2), 0) << "and the way forth again is no time either";
   EXPECT_EQ(Passed(limiter, kStart + kSecond, 10, 1, 2), 1);
+}
+
+TEST(RateLimiter, GoesOnFromTheNewTimeWhenTheClockWasSetBack) {
+  RateLimiter limiter;
+  const UnixMicros back = kStart - 3600 * kSecond;
+  EXPECT_EQ(Passed(limiter, kStart, 2, 1, 2), 2);
+  EXPECT_EQ(Passed(limiter, back, 10, 1, 2), 0);
+  EXPECT_EQ(Passed(limiter, back + kSecond, 10, 1, 2), 1);
 }
 
 TEST(RateLimiter, TakesNothingAwayWhenTimeGoesBack) {

@@ -219,7 +219,7 @@ TEST(Pipeline, NotesEachDayOnceAlsoBefore1970) {
   TestChunk chunk;
   chunk.Add(kGood, kTopic, 0).Add(kGood, kTopic, -1).Add(kGood, kTopic, -kDay);
   chunk.Add(kGood, kTopic, -kDay - 1).Add(kGood, kTopic, kDay - 1).Add(kGood, kTopic, kDay);
-  EXPECT_THAT(parts.Judge(chunk).days, ElementsAre(0, -1, -2, 1));
+  EXPECT_THAT(parts.Judge(chunk).AcceptedDays(), ElementsAre(-2, -1, 0, 1));
 }
 
 TEST(Pipeline, MakesARowOfEveryReading) {

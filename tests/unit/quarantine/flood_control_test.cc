@@ -54,8 +54,14 @@ TEST(FloodControl, KeepsNoMoreThanTheTotalOfAllTogether) {
 TEST(FloodControl, GivesAnEarlierMinuteNoPlacesOfItsOwn) {
   FloodControl flood({.per_device = 2, .total = 1000});
   EXPECT_EQ(Admitted(flood, kProbe, Reason::kInvalidJson, kNow, 2), 2);
-  EXPECT_EQ(Admitted(flood, kProbe, Reason::kInvalidJson, kNow - 10 * kMinute, 5), 0);
+  EXPECT_EQ(Admitted(flood, kProbe, Reason::kInvalidJson, kNow - kMinute, 5), 0);
   EXPECT_EQ(Admitted(flood, kProbe, Reason::kInvalidJson, kNow, 5), 0);
+}
+
+TEST(FloodControl, GoesOnFromTheNewTimeWhenTheClockWasSetBack) {
+  FloodControl flood({.per_device = 2, .total = 1000});
+  EXPECT_EQ(Admitted(flood, kProbe, Reason::kInvalidJson, kNow, 2), 2);
+  EXPECT_EQ(Admitted(flood, kProbe, Reason::kInvalidJson, kNow - 60 * kMinute, 5), 2);
 }
 
 }  // namespace
