@@ -161,11 +161,9 @@ PgStatus DatabaseWriter::EnsurePartitions(PgConnection& db, const std::set<int64
     known_days_.clear();
     known_since_ = now;
   }
-  constexpr int64_t kMicrosPerDay = 86'400'000'000;
   for (const int64_t day : days) {
     if (known_days_.contains(day)) continue;
-    const std::string date = FormatIso8601(day * kMicrosPerDay).substr(0, 10);
-    auto made = db.Exec("SELECT sluice_ensure_partition('" + date + "')");
+    auto made = db.Exec("SELECT sluice_ensure_partition('" + FormatDay(day) + "')");
     if (!made.ok()) return made.error();
     known_days_.insert(day);
   }

@@ -16,12 +16,6 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr int64_t kMicrosPerDay = 86'400'000'000;
-
-std::string Date(int64_t day) {
-  return FormatIso8601(day * kMicrosPerDay).substr(0, 10);
-}
-
 }  // namespace
 
 void ApplyAppSettings(const std::vector<std::pair<std::string, std::string>>& rows,
@@ -115,9 +109,9 @@ PgStatus Housekeeper::ReadAppSettings() {
 }
 
 PgStatus Housekeeper::MakePartitionsAhead() {
-  const int64_t today = clock_.Now() / kMicrosPerDay;
+  const int64_t today = DayOf(clock_.Now());
   for (int64_t day = today; day <= today + settings_.partitions_ahead_days; ++day) {
-    auto made = Exec("SELECT sluice_ensure_partition('" + Date(day) + "')");
+    auto made = Exec("SELECT sluice_ensure_partition('" + FormatDay(day) + "')");
     if (!made.ok()) return made.error();
   }
   return PgOk{};
@@ -125,11 +119,12 @@ PgStatus Housekeeper::MakePartitionsAhead() {
 
 PgStatus Housekeeper::DropOldPartitions() {
   const int64_t kept = std::chrono::microseconds(settings_.telemetry_retention).count();
-  const int64_t oldest = (clock_.Now() - kept) / kMicrosPerDay;
-  auto dropped = Exec("SELECT sluice_drop_partitions_before('" + Date(oldest) + "')");
+  const int64_t oldest = DayOf(clock_.Now() - kept);
+  auto dropped = Exec("SELECT sluice_drop_partitions_before('" + FormatDay(oldest) + "')");
   if (!dropped.ok()) return dropped.error();
   if (dropped->Int(0, 0) > 0) {
-    LogInfo("partitions_dropped", {{"before", Date(oldest)}, {"partitions", dropped->Int(0, 0)}});
+    LogInfo("partitions_dropped",
+            {{"before", FormatDay(oldest)}, {"partitions", dropped->Int(0, 0)}});
   }
   return PgOk{};
 }

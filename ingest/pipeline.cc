@@ -1,15 +1,10 @@
 #include "ingest/pipeline.h"
 
 #include "ingest/telemetry_copy.h"
+#include "schema/timestamp.h"
 
 namespace sluice {
 namespace {
-
-constexpr int64_t kMicrosPerDay = 86'400'000'000;
-
-int64_t DayOf(UnixMicros time) {
-  return time >= 0 ? time / kMicrosPerDay : (time - kMicrosPerDay + 1) / kMicrosPerDay;
-}
 
 void NoteDay(UnixMicros time, size_t message, std::vector<Batch::Day>* days) {
   const int64_t day = DayOf(time);

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kMicrosPerSecond = 1'000'000;
 constexpr int64_t kSecondsPerDay = 86'400;
+constexpr int64_t kMicrosPerDay = kSecondsPerDay * kMicrosPerSecond;
 constexpr UnixMicros kFirst = -62'135'596'800 * kMicrosPerSecond;     // 0001-01-01T00:00:00
 constexpr UnixMicros kPastLast = 253'402'300'800 * kMicrosPerSecond;  // 10000-01-01T00:00:00
 
@@ -211,14 +212,9 @@ std::optional<UnixMicros> ParseEpoch(std::string_view text) {
 }
 
 std::string FormatIso8601(UnixMicros time) {
-  constexpr int64_t kMicrosPerDay = kSecondsPerDay * kMicrosPerSecond;
-  int64_t days = time / kMicrosPerDay;
+  const Civil date = CivilFromDays(DayOf(time));
   int64_t rest = time % kMicrosPerDay;
-  if (rest < 0) {
-    rest += kMicrosPerDay;
-    --days;
-  }
-  const Civil date = CivilFromDays(days);
+  if (rest < 0) rest += kMicrosPerDay;
   const int seconds = static_cast<int>(rest / kMicrosPerSecond);
   const int micros = static_cast<int>(rest % kMicrosPerSecond);
   std::array<char, 40> text{};
@@ -226,6 +222,14 @@ std::string FormatIso8601(UnixMicros time) {
                                  static_cast<int>(date.year), date.month, date.day, seconds / 3600,
                                  seconds / 60 % 60, seconds % 60, micros);
   return {text.data(), static_cast<size_t>(size)};
+}
+
+int64_t DayOf(UnixMicros time) {
+  return time / kMicrosPerDay - (time % kMicrosPerDay < 0 ? 1 : 0);
+}
+
+std::string FormatDay(int64_t day) {
+  return FormatIso8601(day * kMicrosPerDay).substr(0, 10);
 }
 
 }  // namespace sluice

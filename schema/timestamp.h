@@ -25,4 +25,8 @@ std::optional<UnixMicros> ParseEpoch(std::string_view number);
 // "2026-03-01T10:00:00.000000Z".
 std::string FormatIso8601(UnixMicros time);
 
+// Days since 1970-01-01 UTC, and such a day as "2026-03-01".
+int64_t DayOf(UnixMicros time);
+std::string FormatDay(int64_t day);
+
 }  // namespace sluice
