@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/unique_fd.h"
 
 namespace sluice {
@@ -39,6 +40,7 @@ class SystemWritableFile final : public WritableFile {
   SystemWritableFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
   Status Append(std::string_view bytes) override {
+    SLUICE_FAILPOINT_RETURN("file.append");
     while (!bytes.empty()) {
       const ssize_t written = ::write(fd_.get(), bytes.data(), bytes.size());
       if (written < 0) {
@@ -51,6 +53,7 @@ class SystemWritableFile final : public WritableFile {
   }
 
   Status Sync() override {
+    SLUICE_FAILPOINT_RETURN("file.sync");
     return ::fdatasync(fd_.get()) == 0 ? Status::Ok() : Failure("fdatasync", path_, errno);
   }
 

@@ -5,6 +5,9 @@ target_include_directories(sluice_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJEC
 target_compile_options(sluice_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
                        -Wold-style-cast -Wcast-qual -Wformat=2 -Werror)
 target_compile_definitions(sluice_flags INTERFACE SLUICE_VERSION="${PROJECT_VERSION}")
+if(SLUICE_FAILPOINTS)
+  target_compile_definitions(sluice_flags INTERFACE SLUICE_FAILPOINTS)
+endif()
 if(SLUICE_SANITIZE)
   target_compile_options(sluice_flags INTERFACE -fsanitize=${SLUICE_SANITIZE}
                          -fno-sanitize-recover=all -fno-omit-frame-pointer)

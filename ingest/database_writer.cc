@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/escape.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/pg_copy.h"
 #include "ingest/database_health.h"
@@ -114,6 +115,7 @@ PgResult<CommitReport> DatabaseWriter::CommitNew(PgConnection& db, Batch* batch)
   if (auto ready = EnsurePartitions(db, batch->AcceptedDays()); !ready.ok()) return ready.error();
 
   const Accepted accepted = AcceptedOf(batch);
+  SLUICE_FAILPOINT("writer.before_telemetry");
   auto copied = CopyTelemetry(db, *batch, accepted);
   if (!copied.ok() && IsPoison(copied.error())) {
     if (auto undone = db.Exec("ROLLBACK"); !undone.ok()) return undone.error();
@@ -121,13 +123,16 @@ PgResult<CommitReport> DatabaseWriter::CommitNew(PgConnection& db, Batch* batch)
     copied = CopyAroundPoison(db, batch);
   }
   if (!copied.ok()) return copied.error();
+  SLUICE_FAILPOINT("writer.after_telemetry");
   if (auto kept = CopyQuarantine(db, *batch); !kept.ok()) return kept.error();
 
+  SLUICE_FAILPOINT("writer.before_commit");
   auto committed = db.Exec(InTransaction(FinalSql(db, *batch)));
   if (!committed.ok()) {
     outcome_unknown_ = committed.error().connection_lost;
     return committed.error();
   }
+  SLUICE_FAILPOINT("writer.after_commit");
   in_transaction_ = false;
 
   CommitReport report;
@@ -292,6 +297,7 @@ PgStatus DatabaseWriter::CopyQuarantine(PgConnection& db, const Batch& batch) {
                     message.rejection->stored);
   }
   if (quarantine_.tuples().empty()) return PgOk{};
+  SLUICE_FAILPOINT("writer.before_quarantine");
   static const std::string sql = CopySql("quarantine_events", QuarantineBatch::kColumns);
   if (auto begun = db.CopyBegin(InTransaction(sql)); !begun.ok()) return begun;
   for (const std::string_view piece :
@@ -300,6 +306,7 @@ PgStatus DatabaseWriter::CopyQuarantine(PgConnection& db, const Batch& batch) {
   }
   auto ended = db.CopyEnd();
   if (!ended.ok()) return ended.error();
+  SLUICE_FAILPOINT("writer.after_quarantine");
   return PgOk{};
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 
 namespace sluice {
@@ -41,6 +42,7 @@ Status SegmentWriter::RollTo(uint64_t first_seq, uint64_t last_seq) {
       std::move(spare_),
       std::make_shared<Segment>(options_.directory + "/" + SegmentName(first_seq), first_seq)};
   next.segment->end.store(kSegmentHeaderSize, std::memory_order_release);
+  SLUICE_FAILPOINT("spool.before_rename");
   const std::string spare_path = options_.directory + "/" + std::string(kSpareName);
   if (Status renamed = fs_.Rename(spare_path, next.segment->path); !renamed.ok()) return renamed;
   if (options_.sync == SpoolSync::kAlways) {
@@ -48,6 +50,7 @@ Status SegmentWriter::RollTo(uint64_t first_seq, uint64_t last_seq) {
     if (Status synced = fs_.SyncDirectory(options_.directory); !synced.ok()) return synced;
   }
   Activate(std::move(next), last_seq);
+  SLUICE_FAILPOINT("spool.after_roll");
   return Status::Ok();
 }
 
@@ -118,6 +121,7 @@ Status SegmentWriter::Sync() {
     (void)file.file->Truncate(file.segment->end.load(std::memory_order_acquire));
   }
   if (status = active.file->Sync(); !status.ok()) return Fail(active.segment->path, status);
+  SLUICE_FAILPOINT("spool.after_sync");
   if (directory) status = fs_.SyncDirectory(options_.directory);
   return status.ok() ? status : Fail(options_.directory, status);
 }

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "ingest/spool/chunk_reader.h"
 #include "ingest/spool/format.h"
@@ -201,6 +202,7 @@ Result<AppendOutcome> Spool::Impl::Append(const SpoolMessage& message) {
   if (Status written = writer_.Append(record, next_seq_); !written.ok()) return written;
   memory_.Remember(fingerprint);
   tail_.Publish(next_seq_++);
+  SLUICE_FAILPOINT("spool.after_append");
   return AppendOutcome::kAppended;
 }
 
@@ -284,6 +286,7 @@ Status Spool::Impl::Trim() {
     removable = std::min(removable, kept_from);
   }
   for (size_t i = 0; i < removable && segments[i]->last_seq.load() <= persisted_; ++i) {
+    SLUICE_FAILPOINT("spool.before_unlink");
     Status removed = fs_.Remove(segments[i]->path);
     if (!removed.ok() && removed.code() != ErrorCode::kNotFound) return removed;
     segments_.RemoveFirst();
