@@ -1,0 +1,21 @@
+// What each part of the daemon is told of the settings.
+#pragma once
+
+#include "auth/device_directory.h"
+#include "ingest/mqtt_client.h"
+#include "ingest/pipeline.h"
+#include "ingest/settings.h"
+#include "ingest/spool/spool.h"
+#include "ingest/subscriber.h"
+#include "ingest/worker.h"
+
+namespace sluice {
+
+SpoolOptions SpoolOptionsFrom(const Settings& s);
+MqttOptions MqttOptionsFrom(const Settings& s);  // holds the password
+SubscriberOptions SubscriberOptionsFrom(const Settings& s);
+PipelineOptions PipelineOptionsFrom(const Settings& s);
+WorkerOptions WorkerOptionsFrom(const Settings& s);
+DirectoryOptions DirectoryOptionsFrom(const Settings& s);
+
+}  // namespace sluice
