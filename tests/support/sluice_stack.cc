@@ -76,6 +76,7 @@ SluiceStack::SluiceStack(const Env& env, PostgresServer* server)
     : server_(*server),
       spool_dir_(directory_.Path("spool")),
       database_(server_.CreateDatabase()),
+      binary_(BinaryPath("sluice")),
       sql_(server_.Connect(database_)) {
   env_ = {{"MQTT_HOST", "127.0.0.1"},
           {"MQTT_PORT", std::to_string(broker_.port())},
@@ -117,7 +118,7 @@ SluiceStack::~SluiceStack() {
 }
 
 void SluiceStack::Launch() {
-  daemon_ = Process::Start({.argv = {BinaryPath("sluice"), "ingest"},
+  daemon_ = Process::Start({.argv = {binary_, "ingest"},
                             .env = env_,
                             .stdout_path = directory_.Path("stdout"),
                             .stderr_path = directory_.Path("log")});

@@ -36,6 +36,8 @@ class SluiceStack {
   explicit SluiceStack(const Env& env = {}, PostgresServer* server = &SharedPostgres());
   ~SluiceStack();
 
+  // The daemon started from now on; by default this build's.
+  void UseBinary(const std::string& path) { binary_ = path; }
   // Starts the daemon and waits until /ready says yes.
   void Start();
   // Only starts it.
@@ -73,6 +75,7 @@ class SluiceStack {
   const std::string spool_dir_;
   const std::string database_;
   Env env_;
+  std::string binary_;
   std::unique_ptr<PgConnection> sql_;
   std::unique_ptr<Process> daemon_;
 };

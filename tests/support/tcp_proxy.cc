@@ -3,10 +3,13 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace sluice::testing {
 namespace {
@@ -26,8 +29,10 @@ sockaddr_in Loopback(uint16_t port) {
   return address;
 }
 
+using Buffer = std::array<char, 65536>;
+
 // What recv gave; empty at the end of the stream.
-std::string_view Receive(int fd, std::array<char, 65536>& buffer) {
+std::string_view Receive(int fd, Buffer& buffer) {
   const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
   return got <= 0 ? std::string_view() : std::string_view(buffer.data(), static_cast<size_t>(got));
 }
@@ -41,10 +46,17 @@ bool SendAll(int fd, std::string_view bytes) {
   return true;
 }
 
+void CloseWithReset(int fd) {
+  // Disconnecting a TCP socket sends RST on Linux and wakes whoever waits in recv.
+  const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
+  (void)connect(fd, &nobody, sizeof nobody);
+}
+
 }  // namespace
 
 struct TcpProxy::Link {
-  Link(UniqueFd from, UniqueFd to) : client(std::move(from)), server(std::move(to)) {}
+  Link(int n, UniqueFd from, UniqueFd to)
+      : number(n), client(std::move(from)), server(std::move(to)) {}
   ~Link() {
     Cut();
     if (requests.joinable()) requests.join();
@@ -57,16 +69,24 @@ struct TcpProxy::Link {
     shutdown(client.get(), SHUT_RDWR);
     shutdown(server.get(), SHUT_RDWR);
   }
+  // When one direction has ended.
+  void End() const {
+    if (!half_open) Cut();
+  }
 
+  const int number;
   const UniqueFd client;
   const UniqueFd server;
   std::atomic<bool> deaf{false};  // the next answer is not passed on, and the line is cut
+  std::atomic<bool> half_open{false};
   std::thread requests;
   std::thread answers;
 };
 
-TcpProxy::TcpProxy(uint16_t target_port)
-    : target_port_(target_port), listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+TcpProxy::TcpProxy(uint16_t target_port, Tap tap)
+    : target_port_(target_port),
+      tap_(std::move(tap)),
+      listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address = Loopback(0);
   socklen_t size = sizeof address;
   auto* generic = reinterpret_cast<sockaddr*>(&address);
@@ -83,20 +103,20 @@ TcpProxy::~TcpProxy() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
+  changed_.notify_all();
   shutdown(listener_.get(), SHUT_RDWR);
   accepting_.join();
   links_.clear();
 }
 
-void TcpProxy::CutAt(const std::string& marker, Cut when) {
+void TcpProxy::SetStep(const std::string& marker, Step step) {
   const std::lock_guard lock(mutex_);
   marker_ = marker;
-  when_ = when;
+  step_ = step;
 }
 
-void TcpProxy::CutAll() {
-  const std::lock_guard lock(mutex_);
-  for (const Link& link : links_) link.Cut();
+void TcpProxy::CutAt(const std::string& marker, Cut when) {
+  SetStep(marker, when == Cut::kBeforeRequest ? Step::kCutBeforeRequest : Step::kCutBeforeAnswer);
 }
 
 int TcpProxy::cuts() const {
@@ -104,56 +124,136 @@ int TcpProxy::cuts() const {
   return cuts_;
 }
 
+void TcpProxy::HoldAt(const std::string& marker) {
+  SetStep(marker, Step::kHold);
+}
+
+bool TcpProxy::holding() const {
+  const std::lock_guard lock(mutex_);
+  return holding_;
+}
+
+void TcpProxy::Release() {
+  const std::lock_guard lock(mutex_);
+  holding_ = false;
+  changed_.notify_all();
+}
+
+void TcpProxy::ForEachLink(const std::function<void(Link&)>& action) {
+  const std::lock_guard lock(mutex_);
+  for (Link& link : links_) action(link);
+}
+
+void TcpProxy::CutAll() {
+  ForEachLink([](Link& link) { link.Cut(); });
+}
+
+void TcpProxy::ResetAll() {
+  ForEachLink([](Link& link) {
+    CloseWithReset(link.client.get());
+    CloseWithReset(link.server.get());
+  });
+}
+
+void TcpProxy::HalfOpenAll() {
+  ForEachLink([](Link& link) {
+    link.half_open = true;
+    shutdown(link.server.get(), SHUT_RDWR);
+  });
+}
+
+void TcpProxy::Stall(bool on) {
+  const std::lock_guard lock(mutex_);
+  stalled_ = on;
+  changed_.notify_all();
+}
+
+void TcpProxy::Refuse(bool on) {
+  const std::lock_guard lock(mutex_);
+  refusing_ = on;
+}
+
+void TcpProxy::LimitTo(size_t bytes_per_second) {
+  const std::lock_guard lock(mutex_);
+  bytes_per_second_ = bytes_per_second;
+}
+
 void TcpProxy::Accept() {
-  for (;;) {
+  for (int number = 0;; ++number) {
     UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     UniqueFd server(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
     const sockaddr_in target = Loopback(target_port_);
-    if (client.get() < 0 ||
+    if (client.get() < 0 || refusing_ ||
         connect(server.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target) != 0) {
       continue;  // the client sees its connection closed
     }
-    Link& link = links_.emplace_back(std::move(client), std::move(server));
+    Link& link = links_.emplace_back(number, std::move(client), std::move(server));
     link.requests = std::thread([this, &link] { PumpRequests(link); });
     link.answers = std::thread([this, &link] { PumpAnswers(link); });
   }
 }
 
-bool TcpProxy::Seen(std::string_view sent, Cut* when) {
+TcpProxy::Step TcpProxy::StepFor(std::string_view recent, size_t fresh) {
   const std::lock_guard lock(mutex_);
-  if (marker_.empty() || sent.find(marker_) == std::string_view::npos) return false;
+  if (marker_.empty()) return Step::kNone;
+  // It must end in what is fresh: what was sent before the step was asked for does not count.
+  const size_t begin = recent.size() - std::min(recent.size(), fresh + marker_.size() - 1);
+  if (recent.find(marker_, begin) == std::string_view::npos) return Step::kNone;
   marker_.clear();
-  ++cuts_;
-  *when = when_;
-  return true;
+  if (step_ == Step::kHold) {
+    holding_ = true;
+  } else {
+    ++cuts_;
+  }
+  return step_;
+}
+
+bool TcpProxy::WaitToPass(size_t bytes) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return stopping_ || !stalled_; });
+  if (bytes_per_second_ > 0) {
+    const std::chrono::microseconds takes(bytes * 1'000'000 / bytes_per_second_);
+    changed_.wait_for(lock, takes, [this] { return stopping_; });
+  }
+  return !stopping_;
+}
+
+bool TcpProxy::WaitForRelease() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return stopping_ || !holding_; });
+  return !stopping_;
 }
 
 void TcpProxy::PumpRequests(Link& link) {
-  std::array<char, 65536> buffer;
+  Buffer buffer;
   std::string recent;  // a marker may come in two pieces
   for (;;) {
     const std::string_view sent = Receive(link.client.get(), buffer);
     if (sent.empty()) break;
+    if (tap_) tap_(link.number, true, sent);
     recent += sent;
-    if (Cut when{}; Seen(recent, &when)) {
-      if (when == Cut::kBeforeRequest) break;
-      link.deaf = true;
-    }
+    const Step step = StepFor(recent, sent.size());
+    if (step == Step::kCutBeforeRequest) break;
+    if (step == Step::kCutBeforeAnswer) link.deaf = true;
+    if (step == Step::kHold && !WaitForRelease()) break;
     if (recent.size() > kLongestMarker) recent.erase(0, recent.size() - kLongestMarker);
-    if (!SendAll(link.server.get(), sent)) break;
+    if (!WaitToPass(sent.size())) break;
+    if (!SendAll(link.server.get(), sent) && !link.half_open) break;
   }
-  link.Cut();
+  link.End();
 }
 
 void TcpProxy::PumpAnswers(Link& link) {
-  std::array<char, 65536> buffer;
+  Buffer buffer;
   for (;;) {
     const std::string_view answer = Receive(link.server.get(), buffer);
-    if (answer.empty() || link.deaf || !SendAll(link.client.get(), answer)) break;
+    if (answer.empty() || link.deaf) break;
+    if (tap_) tap_(link.number, false, answer);
+    if (!WaitToPass(answer.size()) || !SendAll(link.client.get(), answer)) break;
   }
-  link.Cut();
+  link.End();
 }
 
 }  // namespace sluice::testing

@@ -1,0 +1,170 @@
+#include "tests/fault/fault_rig.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace sluice::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr const char* kTenants = "5";
+constexpr const char* kDevices = "100";
+// Each leaves a payload that the judge can read the number in.
+constexpr const char* kBadKinds = "wrong_token,no_token,wrong_site,unknown_device,tenant_mismatch";
+constexpr const char* kPercentEach = "1";
+constexpr int64_t kNumbersPerFleet = 1'000'000'000;
+
+Env WithRoomForRejects(const Env& env) {
+  Env all = {{"QUARANTINE_PER_DEVICE_PER_MINUTE", "1000000"}, {"QUARANTINE_PER_MINUTE", "1000000"}};
+  for (const auto& [name, value] : env) all[name] = value;
+  return all;
+}
+
+std::string WithPort(std::string url, uint16_t from, uint16_t to) {
+  const std::string port = ":" + std::to_string(from) + "/";
+  return url.replace(url.find(port), port.size(), ":" + std::to_string(to) + "/");
+}
+
+}  // namespace
+
+std::string FailpointBinary() {
+#ifdef SLUICE_FAILPOINTS
+  return BinaryPath("sluice");
+#else
+  return std::string(SLUICE_SOURCE_DIR) + "/build/debug/bin/sluice";
+#endif
+}
+
+FaultRig::FaultRig(const Env& env, PostgresServer* server)
+    : stack_(WithRoomForRejects(env), server),
+      broker_line_(stack_.broker().port(),
+                   [this](int connection, bool to_server, std::string_view bytes) {
+                     tap_.See(connection, to_server, bytes);
+                   }),
+      database_line_(server->port()) {
+  stack_.env()["MQTT_PORT"] = std::to_string(broker_line_.port());
+  stack_.env()["DATABASE_URL"] =
+      WithPort(stack_.env()["DATABASE_URL"], server->port(), database_line_.port());
+  const std::string sql = stack_.Path("register.sql");
+  sluice::testing::Run({.argv = {BinaryPath("sluice-loadtest"), "register", "--tenants", kTenants,
+                                 "--devices", kDevices},
+                        .stdout_path = sql});
+  stack_.Sql(ReadFile(sql));
+}
+
+FaultRig::~FaultRig() = default;
+
+void FaultRig::StartFleetProcess(const std::vector<std::string>& amount, int rate) {
+  std::vector<std::string> argv = {BinaryPath("sluice-loadtest"),
+                                   "fleet",
+                                   "--port",
+                                   std::to_string(broker().port()),
+                                   "--tenants",
+                                   kTenants,
+                                   "--devices",
+                                   kDevices,
+                                   "--rate",
+                                   std::to_string(rate),
+                                   "--kinds",
+                                   kBadKinds,
+                                   "--bad-percent",
+                                   kPercentEach,
+                                   "--seed",
+                                   std::to_string(Seed()),
+                                   "--first-seq",
+                                   std::to_string(1 + kNumbersPerFleet * fleets_++),
+                                   "--reconnect",
+                                   "--drain-seconds",
+                                   "120",
+                                   "--ack-log",
+                                   stack_.Path("acked"),
+                                   "--quiet"};
+  argv.insert(argv.end(), amount.begin(), amount.end());
+  fleet_ = Process::Start({.argv = argv,
+                           .stdout_path = stack_.Path("fleet.out"),
+                           .stderr_path = stack_.Path("fleet.out")});
+}
+
+void FaultRig::StartFleet(int rate) {
+  StartFleetProcess({"--for", "0"}, rate);
+}
+
+void FaultRig::Publish(int messages, int rate) {
+  StartFleetProcess({"--count", std::to_string(messages)}, rate);
+  const auto ended = fleet_->Wait(seconds(messages / rate + 130));
+  ASSERT_TRUE(ended.has_value());
+  ASSERT_EQ(ended->code, 0) << ReadFile(stack_.Path("fleet.out"));
+}
+
+void FaultRig::FinishFleet() {
+  fleet_->Signal(SIGTERM);
+  const auto ended = fleet_->Wait(seconds(130));
+  ASSERT_TRUE(ended.has_value());
+  ASSERT_EQ(ended->code, 0) << ReadFile(stack_.Path("fleet.out"));
+}
+
+Judgement FaultRig::Settle(seconds timeout) {
+  // Quiet: two looks in a row see the same figure and no backlog, so the broker has nothing left.
+  double before = -1;
+  const bool quiet = Eventually(
+      [&] {
+        std::this_thread::sleep_for(milliseconds(300));
+        const double now = stack_.Metric("sluice_received_messages_total");
+        const bool same = std::exchange(before, now) == now;
+        return same && now >= 0 && stack_.Metric("sluice_spool_backlog_records") == 0 &&
+               stack_.Metric("sluice_mqtt_up") == 1;
+      },
+      timeout);
+  EXPECT_TRUE(quiet) << "backlog " << stack_.Metric("sluice_spool_backlog_records")
+                     << ", /ready: " << stack_.Http("/ready");
+  EXPECT_EQ(stack_.Metric("sluice_accounting_gap_messages"), 0);
+  return Verdict();
+}
+
+Judgement FaultRig::Verdict() {
+  EXPECT_GT(tap_.acknowledgements(), 0U) << "nothing was seen on the wire";
+  const auto db = stack_.server().Connect(stack_.database());
+  return Judge(*db, ReadAckLog(stack_.Path("acked")), &tap_);
+}
+
+std::string FaultRig::NotReadyBecause() {
+  int status = 0;
+  const std::string body = stack_.Http("/ready", &status);
+  if (status != 503) return "";
+  const auto json = nlohmann::json::parse(body, nullptr, false);
+  if (!json.contains("reasons")) return body;
+  std::string all;
+  for (const auto& reason : json["reasons"]) {
+    all += (all.empty() ? "" : "; ") + reason.get<std::string>();
+  }
+  return all;
+}
+
+bool FaultRig::SoonNotReady(const std::string& text, milliseconds timeout) {
+  std::string last;
+  const bool said = Eventually(
+      [&] { return (last = NotReadyBecause()).find(text) != std::string::npos; }, timeout);
+  if (!said) std::printf("/ready said last: %s\n", last.c_str());
+  int health = 0;
+  stack_.Http("/health", &health);
+  EXPECT_EQ(health, 200);
+  return said;
+}
+
+bool FaultRig::SoonReady(milliseconds timeout) {
+  return Eventually(
+      [&] {
+        int status = 0;
+        stack_.Http("/ready", &status);
+        return status == 200;
+      },
+      timeout);
+}
+
+}  // namespace sluice::testing

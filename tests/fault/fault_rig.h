@@ -1,0 +1,65 @@
+// FaultRig: broker, database and daemon with a proxy on both lines, a fleet that publishes, and the
+// judge. What a scenario does to them is its own.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "tests/fault/campaign.h"
+#include "tests/fault/judge.h"
+#include "tests/fault/mqtt_tap.h"
+#include "tests/support/sluice_stack.h"
+#include "tests/support/tcp_proxy.h"
+
+namespace sluice::testing {
+
+// The daemon with failpoints compiled in: this build's, or the debug preset's.
+std::string FailpointBinary();
+
+// The fleet's size and manners are fixed: 100 devices of 5 tenants; a twentieth of the messages has
+// a fault that the daemon must find. One thread at a time.
+class FaultRig {
+ public:
+  // `env` overrides the stack's defaults. Does not start the daemon.
+  explicit FaultRig(const Env& env = {}, PostgresServer* server = &SharedPostgres());
+  ~FaultRig();
+
+  SluiceStack& stack() { return stack_; }
+  MosquittoServer& broker() { return stack_.broker(); }
+  TcpProxy& broker_line() { return broker_line_; }      // daemon → broker
+  TcpProxy& database_line() { return database_line_; }  // daemon → PostgreSQL
+  const MqttTap& tap() const { return tap_; }
+
+  // Publishes until FinishFleet. May be called again after that: the numbers go on.
+  void StartFleet(int rate);
+  // Publishes exactly `messages` at `rate` and returns when all of them are acknowledged.
+  void Publish(int messages, int rate);
+  // No more new messages; returns when all are acknowledged.
+  void FinishFleet();
+
+  // Waits until the daemon has taken and committed everything, checks its equation
+  // (received = stored + quarantined + duplicates + spooled), and judges.
+  Judgement Settle(std::chrono::seconds timeout = std::chrono::seconds(120));
+  // Only the judging; with a second daemon, say, whose figures nobody asks.
+  Judgement Verdict();
+
+  // The reasons of /ready, joined; "" when it is ready or does not answer.
+  std::string NotReadyBecause();
+  // Whether /ready soon says no with a reason that holds this text, while /health stays 200.
+  bool SoonNotReady(const std::string& text,
+                    std::chrono::milliseconds timeout = std::chrono::seconds(20));
+  bool SoonReady(std::chrono::milliseconds timeout = std::chrono::seconds(60));
+
+ private:
+  void StartFleetProcess(const std::vector<std::string>& amount, int rate);
+
+  SluiceStack stack_;
+  MqttTap tap_;
+  TcpProxy broker_line_;
+  TcpProxy database_line_;
+  std::unique_ptr<Process> fleet_;
+  int fleets_ = 0;
+};
+
+}  // namespace sluice::testing
