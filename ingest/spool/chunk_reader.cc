@@ -35,6 +35,15 @@ void ChunkReader::Skip(std::vector<SeqRange> ranges) {
   bookmark_.seq = cursor_;
 }
 
+void ChunkReader::Rewind(uint64_t first) {
+  const std::lock_guard lock(mutex_);
+  cursor_ = first;
+  next_skip_ = 0;
+  PassSkipped();
+  const std::lock_guard bookmark_lock(bookmark_mutex_);
+  bookmark_.seq = cursor_;
+}
+
 void ChunkReader::PassSkipped() {
   for (; next_skip_ < skip_.size() && skip_[next_skip_].first <= cursor_; ++next_skip_) {
     cursor_ = std::max(cursor_, skip_[next_skip_].last + 1);

@@ -28,6 +28,8 @@ class ChunkReader {
 
   // These numbers are not handed out, and no chunk reaches over them. Before the first Next.
   void Skip(std::vector<SeqRange> ranges);
+  // Starts again with the number `first`; what is to be skipped stays. Before the first Next.
+  void Rewind(uint64_t first);
 
   // As Spool::NextChunk.
   std::unique_ptr<Chunk> Next(size_t max_records, size_t max_bytes,

@@ -60,6 +60,7 @@ class Spool::Impl {
 
   void ApplyReconnect();
   void LeaveOut(const std::vector<SeqRange>& ranges);
+  void Rewind(const std::vector<SeqRange>& committed, uint64_t ledger_last);
   Status PersistWatermark();
   Status Trim();
   Status RenewSpare();
@@ -89,8 +90,12 @@ class Spool::Impl {
 
   mutable std::mutex progress_mutex_;
   Progress progress_;
+  uint64_t forgotten_held_ = 0;
+  uint64_t forgotten_gone_ = 0;
   std::map<uint64_t, UnixMicros> outstanding_;  // first_seq of chunks at work → its receipt
 
+  std::vector<SeqRange>
+      gaps_;  // numbers left out on purpose; after the start, the control thread's
   std::atomic<uint64_t> persisted_;
   bool watermark_on_disk_;  // the control thread's: the file says what persisted_ says
 
@@ -137,12 +142,14 @@ Status Spool::Impl::Start(const RecoveredSpool& found) {
   for (const auto& segment : found.segments) segments_.Add(segment);
   const uint64_t watermark = persisted_;
   next_seq_ = std::max(found.last_seq, watermark) + 1;
+  gaps_ = found.gaps;
   if (found.segments.empty()) {
     if (Status made = writer_.Roll(next_seq_, next_seq_ - 1); !made.ok()) return made;
   } else {
     if (Status resumed = writer_.Resume(); !resumed.ok()) return resumed;
     if (watermark > found.last_seq) {
       LogWarning("spool_behind_watermark", {{"last", found.last_seq}, {"watermark", watermark}});
+      gaps_.push_back({found.last_seq + 1, watermark});
     }
     // A segment of a time with larger ones could never be trimmed if it stayed the active one.
     const bool too_big = found.segments.back()->end > options_.segment_bytes;
@@ -152,7 +159,7 @@ Status Spool::Impl::Start(const RecoveredSpool& found) {
     }
   }
   tail_.Publish(next_seq_ - 1);
-  LeaveOut(found.gaps);
+  LeaveOut(gaps_);
   RecallDeliveries(fs_, found, options_.redelivery_window, &memory_);
   Maintain();
   if (options_.sync == SpoolSync::kInterval) {
@@ -183,7 +190,38 @@ void Spool::Impl::SkipCommitted(const std::vector<SeqRange>& committed) {
     next_seq_ = ledger_last + 1;
     tail_.Publish(ledger_last);
   }
+  if (ledger_last < persisted_) Rewind(committed, ledger_last);
   LeaveOut(ranges);
+}
+
+// The ledger keeps its rows for what is on disk, so what is on disk and not in the ledger is not in
+// that database. The lower watermark is persisted at once: after a crash in the middle the ledger
+// knows later numbers again, and nothing but the watermark would tell.
+void Spool::Impl::Rewind(const std::vector<SeqRange>& committed, uint64_t ledger_last) {
+  const uint64_t watermark = persisted_;
+  const uint64_t lowered = std::min(watermark, segments_.Find(1)->first_seq - 1);
+  std::vector<SeqRange> accounted = committed;
+  accounted.insert(accounted.end(), gaps_.begin(), gaps_.end());
+  Progress known(lowered);
+  for (const SeqRange& range : accounted) {
+    known.Complete({range.first, std::min(range.last, watermark)});
+  }
+  {
+    const std::lock_guard lock(progress_mutex_);
+    forgotten_gone_ = lowered > ledger_last ? lowered - ledger_last : 0;
+    forgotten_held_ = watermark - known.watermark() - known.done_beyond();
+    progress_ = Progress(lowered);
+  }
+  reader_.Rewind(lowered + 1);
+  LeaveOut(gaps_);
+  watermark_on_disk_ = false;
+  LogError("database_older_than_spool", {{"ledger_last", ledger_last},
+                                         {"watermark", watermark},
+                                         {"delivered_again", forgotten_held_},
+                                         {"gone", forgotten_gone_}});
+  if (Status written = PersistWatermark(); !written.ok()) {
+    LogError("spool_watermark_failed", {{"reason", written.message()}});
+  }
 }
 
 Result<AppendOutcome> Spool::Impl::Append(const SpoolMessage& message) {
@@ -339,6 +377,8 @@ SpoolStats Spool::Impl::stats() const {
     const std::lock_guard lock(progress_mutex_);
     watermark = progress_.watermark();
     done_beyond = progress_.done_beyond();
+    stats.forgotten_held = forgotten_held_;
+    stats.forgotten_gone = forgotten_gone_;
     if (!outstanding_.empty()) oldest = outstanding_.begin()->second;
   }
   const uint64_t tail = tail_.Load();

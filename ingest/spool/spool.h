@@ -84,8 +84,12 @@ struct SpoolStats {
   uint64_t disk_bytes = 0;         // of all segments, and the reserve
   int64_t oldest_age_us = 0;       // age of the oldest record not completed; 0 when there is none
   uint64_t damaged_records = 0;    // since the spool was opened
-  bool full = false;               // over max_bytes, or no reserve segment can be had
-  std::string problem;             // a sentence when full or when the last maintenance failed
+  // Completed before the start and unknown to an older database: on disk and so handed out again,
+  // and not on disk any more.
+  uint64_t forgotten_held = 0;
+  uint64_t forgotten_gone = 0;
+  bool full = false;    // over max_bytes, or no reserve segment can be had
+  std::string problem;  // a sentence when full or when the last maintenance failed
 };
 
 class Spool {
@@ -108,7 +112,9 @@ class Spool {
   // What the ledger says is committed beyond the watermark, in any order. Call once, after Open and
   // before the first NextChunk and Append; these records are counted as completed and not handed
   // out. When the ledger knows a later record than the spool (a power cut took it), numbering goes
-  // on beyond it, so that no number is used twice.
+  // on beyond it, so that no number is used twice. When the ledger ends before the watermark, the
+  // database was restored from an older backup: everything that is still on disk and not in the
+  // ledger is handed out again, and the watermark goes back for it.
   void SkipCommitted(const std::vector<SeqRange>& committed);
 
   // Appends, or recognises a redelivery: a message with the broker's DUP flag that equals one of
