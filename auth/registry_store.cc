@@ -72,6 +72,11 @@ DeviceRef RecordFrom(const PgRows& rows, int row) {
   return record;
 }
 
+// What an operator reads in /ready when the tables do not answer.
+constexpr const char* kLookingUp =
+    "looking devices up (device_registry, subscriptions, device_certificates)";
+constexpr const char* kAdding = "adding a device (device_registry, subscriptions)";
+
 // One transaction in one statement block. The advisory lock makes two daemons that meet the same
 // new device take turns; the subscription's row lock keeps active_device_count true.
 constexpr const char* kProvisionSql = R"sql(
@@ -96,7 +101,7 @@ PgResult<std::vector<DeviceRef>> RegistryStore::Lookup(std::span<const DeviceKey
   auto rows = (*connection)
                   ->ExecParams(kLookupSql, {ArrayLiteral(keys, &DeviceKeyView::tenant),
                                             ArrayLiteral(keys, &DeviceKeyView::device)});
-  if (!rows.ok()) return rows.error();
+  if (!rows.ok()) return rows.error().During(kLookingUp);
   std::vector<DeviceRef> records(keys.size());
   for (int row = 0; row < rows->size(); ++row) {
     records[static_cast<size_t>(rows->Int(row, kOrd)) - 1] = RecordFrom(*rows, row);
@@ -111,10 +116,10 @@ PgResult<Provisioned> RegistryStore::Provision(DeviceKeyView key, std::string_vi
   const std::string tenant(key.tenant);
   const std::string device(key.device);
 
-  if (auto begun = db.Exec(session_.BeginSql()); !begun.ok()) return begun.error();
+  if (auto begun = db.Exec(session_.BeginSql()); !begun.ok()) return begun.error().During(kAdding);
   const auto give_up = [&db](const PgError& error) {
     if (db.alive()) (void)db.Exec("ROLLBACK").ok();
-    return error;
+    return error.During(kAdding);
   };
   auto locked = db.ExecParams(
       "SELECT pg_advisory_xact_lock(hashtextextended('sluice provision ' || $1, 0))", {tenant});
@@ -129,7 +134,7 @@ PgResult<Provisioned> RegistryStore::Provision(DeviceKeyView key, std::string_vi
     registered = added->affected() > 0;
     if (registered) LogInfo("device_provisioned", {{"tenant", tenant}, {"device", device}});
   }
-  if (auto done = db.Exec("COMMIT"); !done.ok()) return done.error();
+  if (auto done = db.Exec("COMMIT"); !done.ok()) return done.error().During(kAdding);
   return registered ? Provisioned::kRegistered : Provisioned::kNoCapacity;
 }
 

@@ -68,6 +68,7 @@ PgError ErrorOf(const PGresult* result) {
   error.sqlstate = Field(result, PG_DIAG_SQLSTATE);
   error.message = Field(result, PG_DIAG_MESSAGE_PRIMARY);
   error.context = Field(result, PG_DIAG_CONTEXT);
+  error.constraint = Field(result, PG_DIAG_CONSTRAINT_NAME);
   if (error.message.empty()) error.message = OneLine(PQresultErrorMessage(result));
   return error;
 }
@@ -101,10 +102,16 @@ T ParseNumber(std::string_view text) {
 
 }  // namespace
 
+PgError PgError::During(std::string what) const {
+  PgError error = *this;
+  if (error.step.empty()) error.step = std::move(what);
+  return error;
+}
+
 std::string PgError::Describe() const {
   std::string text = sqlstate.empty() ? message : sqlstate + ": " + message;
   if (!context.empty()) text += " (" + context + ")";
-  return text;
+  return step.empty() ? text : step + ": " + text;
 }
 
 void PgRows::Clear::operator()(pg_result* result) const {

@@ -33,8 +33,12 @@ struct PgError {
   std::string context;  // the server's CONTEXT, e.g. "COPY telemetry, line 7, column metrics"
   bool connection_lost = false;
   bool timed_out = false;
+  std::string constraint = {};  // the name of the violated one, where the server tells
+  std::string step = {};        // what was being done, for people; see During
 
-  std::string Describe() const;  // "23514: new row … (COPY telemetry, line 7)"
+  // The same error with that step; what an inner step has set stays.
+  PgError During(std::string what) const;
+  std::string Describe() const;  // "storing rows: 23514: new row … (COPY telemetry, line 7)"
 };
 
 // The rows of one statement; owns libpq's memory. Values are text unless asked for as binary.

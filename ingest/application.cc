@@ -116,7 +116,21 @@ class Daemon {
   }
 
   // What must be known before the first message is judged: what is committed, and the limits in
-  // app_settings. On a thread of its own, so that a signal is heard while PostgreSQL is not. False
+  // app_settings. False, with the reason in health_, to be tried again.
+  bool Prepare(PgSession& session) {
+    constexpr auto kWatcher = DatabaseHealth::Seen::kByWatcher;
+    const auto committed = ReadLedger(session, spool_->id(), &health_);
+    if (!committed.ok()) return false;
+    if (const PgStatus read = housekeeper_.ReadAppSettings(); !read.ok()) {
+      health_.Failed(kWatcher, read.error());
+      return false;
+    }
+    spool_->SkipCommitted(*committed);
+    health_.Succeeded(kWatcher);
+    return true;
+  }
+
+  // On a thread of its own, so that a signal is heard while PostgreSQL is not. False
   // when a signal came first.
   bool PrepareOrSignal() {
     preparation_ = std::jthread([this](const std::stop_token& stop) {
@@ -124,9 +138,7 @@ class Daemon {
                         settings_.write_timeout);
       Backoff backoff(settings_.retry_min, settings_.retry_max);
       while (!stop.stop_requested()) {
-        const auto committed = ReadLedger(session, spool_->id(), &health_);
-        if (committed.ok() && housekeeper_.ReadAppSettings().ok()) {
-          spool_->SkipCommitted(*committed);
+        if (Prepare(session)) {
           prepared_ = true;
           return;
         }

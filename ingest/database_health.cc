@@ -13,6 +13,12 @@ std::string_view DatabaseStateName(DatabaseState state) {
   return kNames[static_cast<size_t>(state)];
 }
 
+std::string_view ConcernName(Concern concern) {
+  constexpr std::array<std::string_view, kConcernCount> kNames = {"database_restored",
+                                                                  "partition_missing"};
+  return kNames[static_cast<size_t>(concern)];
+}
+
 Failure Classify(const PgError& error) {
   constexpr std::array<std::string_view, 8> kRetry = {"08", "25", "40", "53",
                                                       "55", "57", "58", "XX"};
@@ -47,6 +53,23 @@ void DatabaseHealth::Failed(Seen seen, DatabaseState state, std::string reason) 
 DatabaseHealth::View DatabaseHealth::view() const {
   std::lock_guard lock(mutex_);
   return Worst();
+}
+
+void DatabaseHealth::SetConcern(Concern concern, const std::string& text) {
+  std::lock_guard lock(mutex_);
+  std::string& current = concerns_[static_cast<size_t>(concern)];
+  if (current == text) return;
+  current = text;
+  if (text.empty()) {
+    LogInfo(ConcernName(concern), {{"state", "over"}});
+  } else {
+    LogError(ConcernName(concern), {{"reason", text}});
+  }
+}
+
+DatabaseHealth::Concerns DatabaseHealth::concerns() const {
+  std::lock_guard lock(mutex_);
+  return concerns_;
 }
 
 DatabaseHealth::View DatabaseHealth::Worst() const {

@@ -25,6 +25,15 @@ enum class Failure {
 };
 Failure Classify(const PgError& error);
 
+// What does not stop messages from being stored but wants an operator. Its name is the log's event
+// and the metric's label.
+enum class Concern {
+  kRestored,          // the database has forgotten what it had committed
+  kPartitionMissing,  // a day's rows go to the default partition
+};
+inline constexpr size_t kConcernCount = 2;
+std::string_view ConcernName(Concern concern);  // "database_restored", "partition_missing"
+
 // Thread-safe. Logs changes of state, not repetitions.
 class DatabaseHealth {
  public:
@@ -42,12 +51,18 @@ class DatabaseHealth {
   };
   View view() const;
 
+  // A sentence, or "" when it is over. Logged when it changes.
+  void SetConcern(Concern concern, const std::string& text);
+  using Concerns = std::array<std::string, kConcernCount>;  // by Concern; "" where there is none
+  Concerns concerns() const;
+
  private:
   View Worst() const;
   void LogChange(const View& before, const View& after);
 
   mutable std::mutex mutex_;
   std::array<View, 2> seen_;
+  Concerns concerns_;
 };
 
 }  // namespace sluice

@@ -56,6 +56,11 @@ bool IsPoison(const PgError& error) {
   return Classify(error) == Failure::kPoison;
 }
 
+// That chunk, or one with the same beginning, is in the ledger already.
+bool IsInLedger(const PgError& error) {
+  return error.sqlstate == "23505" && error.constraint == "ingest_ledger_pkey";
+}
+
 // In the order of telemetry's index: neighbours in the COPY are neighbours in the btree.
 std::vector<Message*> AcceptedOf(Batch* batch) {
   std::vector<Message*> accepted;
@@ -96,44 +101,61 @@ PgResult<CommitReport> DatabaseWriter::Commit(Batch* batch) {
   in_transaction_ = false;
   auto report = CommitOnce(db, batch);
   if (!report.ok() && db.alive() && in_transaction_) {
-    if (auto undone = db.Exec("ROLLBACK"); !undone.ok()) session_.Drop();
+    if (auto undone = Rollback(db); !undone.ok()) session_.Drop();
   }
   return report;
 }
 
 PgResult<CommitReport> DatabaseWriter::CommitOnce(PgConnection& db, Batch* batch) {
-  if (!outcome_unknown_) return CommitNew(db, batch);
-  auto committed = AlreadyCommitted(db, *batch->chunk);
-  if (!committed.ok()) return committed.error();
-  outcome_unknown_ = false;
-  if (!*committed) return CommitNew(db, batch);
-  LogInfo("commit_confirmed_by_ledger", {{"first_seq", batch->chunk->first_seq}});
+  const uint64_t first_seq = batch->chunk->first_seq;
+  const bool doubtful = unknown_ == first_seq;
+  if (doubtful) {
+    auto committed = AlreadyCommitted(db, first_seq);
+    if (!committed.ok()) return committed.error();
+    if (*committed) return Confirmed(first_seq);
+  }
+  auto report = CommitNew(db, batch, Places::kMove);
+  if (!report.ok() && IsPoison(report.error()) && !IsInLedger(report.error()) &&
+      CountMoves(*batch) > 0) {
+    if (auto undone = Rollback(db); !undone.ok()) return undone.error();
+    const PgError refused = report.error();
+    report = CommitNew(db, batch, Places::kLeave);
+    if (report.ok()) {
+      report->places_refused = CountMoves(*batch);
+      LogWarning("places_refused",
+                 {{"devices", report->places_refused}, {"reason", refused.Describe()}});
+    }
+  }
+  if (report.ok()) {
+    unknown_.reset();
+  } else if (doubtful && IsInLedger(report.error())) {
+    // Our earlier attempt committed while this one was under way.
+    if (auto undone = Rollback(db); !undone.ok()) return undone.error();
+    return Confirmed(first_seq);
+  }
+  return report;
+}
+
+CommitReport DatabaseWriter::Confirmed(uint64_t first_seq) {
+  unknown_.reset();
+  LogInfo("commit_confirmed_by_ledger", {{"first_seq", first_seq}});
   return CommitReport{.already = true};
 }
 
-PgResult<CommitReport> DatabaseWriter::CommitNew(PgConnection& db, Batch* batch) {
+PgResult<CommitReport> DatabaseWriter::CommitNew(PgConnection& db, Batch* batch, Places places) {
   if (auto ready = EnsurePartitions(db, batch->AcceptedDays()); !ready.ok()) return ready.error();
 
   const Accepted accepted = AcceptedOf(batch);
-  SLUICE_FAILPOINT("writer.before_telemetry");
   auto copied = CopyTelemetry(db, *batch, accepted);
   if (!copied.ok() && IsPoison(copied.error())) {
-    if (auto undone = db.Exec("ROLLBACK"); !undone.ok()) return undone.error();
-    in_transaction_ = false;
+    if (auto undone = Rollback(db); !undone.ok()) return undone.error();
     copied = CopyAroundPoison(db, batch);
   }
-  if (!copied.ok()) return copied.error();
-  SLUICE_FAILPOINT("writer.after_telemetry");
-  if (auto kept = CopyQuarantine(db, *batch); !kept.ok()) return kept.error();
-
-  SLUICE_FAILPOINT("writer.before_commit");
-  auto committed = db.Exec(InTransaction(FinalSql(db, *batch)));
-  if (!committed.ok()) {
-    outcome_unknown_ = committed.error().connection_lost;
-    return committed.error();
+  if (!copied.ok()) return copied.error().During("storing rows in telemetry");
+  if (auto kept = CopyQuarantine(db, *batch); !kept.ok()) {
+    return kept.error().During("writing quarantine_events");
   }
-  SLUICE_FAILPOINT("writer.after_commit");
-  in_transaction_ = false;
+  if (auto ended = Finish(db, *batch, places); !ended.ok()) return ended.error();
 
   CommitReport report;
   report.bytes = quarantine_.tuples().size();
@@ -147,17 +169,35 @@ PgResult<CommitReport> DatabaseWriter::CommitNew(PgConnection& db, Batch* batch)
   return report;
 }
 
-PgResult<bool> DatabaseWriter::AlreadyCommitted(PgConnection& db, const Chunk& chunk) {
-  in_transaction_ = true;
-  auto rows = db.Exec(session_.BeginSql() + "SELECT pg_advisory_xact_lock(" +
-                      std::to_string(SpoolLockKey(options_.spool_id)) +
-                      "); SELECT 1 FROM ingest_ledger WHERE spool_id = '" + options_.spool_id +
-                      "' AND first_seq = " + std::to_string(chunk.first_seq));
-  if (!rows.ok()) return rows.error();
-  const bool found = rows->size() > 0;
-  if (auto done = db.Exec("COMMIT"); !done.ok()) return done.error();
+PgStatus DatabaseWriter::Finish(PgConnection& db, const Batch& batch, Places places) {
+  // A COMMIT is on its way only while its transaction is known to hold the spool's lock: else one
+  // that still lies in a dead process' socket could take effect after the next one read the ledger.
+  if (!in_transaction_) {
+    if (auto begun = db.Exec(InTransaction("")); !begun.ok()) return begun.error();
+  }
+  auto committed = db.Exec(FinalSql(db, batch, places));
+  if (!committed.ok()) {
+    if (committed.error().connection_lost) unknown_ = batch.chunk->first_seq;
+    return committed.error().During(
+        places == Places::kMove
+            ? "writing quarantine_counters_minute, device_registry and ingest_ledger"
+            : "writing quarantine_counters_minute and ingest_ledger");
+  }
   in_transaction_ = false;
-  return found;
+  return PgOk{};
+}
+
+PgStatus DatabaseWriter::Rollback(PgConnection& db) {
+  if (auto undone = db.Exec("ROLLBACK"); !undone.ok()) return undone.error();
+  in_transaction_ = false;
+  return PgOk{};
+}
+
+PgResult<bool> DatabaseWriter::AlreadyCommitted(PgConnection& db, uint64_t first_seq) {
+  auto rows = db.Exec("SELECT 1 FROM ingest_ledger WHERE spool_id = '" + options_.spool_id +
+                      "' AND first_seq = " + std::to_string(first_seq));
+  if (!rows.ok()) return rows.error().During("reading ingest_ledger");
+  return rows->size() > 0;
 }
 
 PgStatus DatabaseWriter::EnsurePartitions(PgConnection& db, const std::set<int64_t>& days) {
@@ -169,7 +209,11 @@ PgStatus DatabaseWriter::EnsurePartitions(PgConnection& db, const std::set<int64
   for (const int64_t day : days) {
     if (known_days_.contains(day)) continue;
     auto made = db.Exec("SELECT sluice_ensure_partition('" + FormatDay(day) + "')");
-    if (!made.ok()) return made.error();
+    if (!made.ok() && Classify(made.error()) == Failure::kRetry) return made.error();
+    // Refused for good: the rows go to the default partition, if there is one.
+    if (!made.ok()) {
+      LogError("partition_refused", {{"day", FormatDay(day)}, {"reason", made.error().Describe()}});
+    }
     known_days_.insert(day);
   }
   return PgOk{};
@@ -310,10 +354,10 @@ PgStatus DatabaseWriter::CopyQuarantine(PgConnection& db, const Batch& batch) {
   return PgOk{};
 }
 
-std::string DatabaseWriter::FinalSql(PgConnection& db, const Batch& batch) {
+std::string DatabaseWriter::FinalSql(PgConnection& db, const Batch& batch, Places places) {
   std::string sql;
   if (options_.counters) sql += CountersSql(db, quarantine_.counters());
-  sql += LocationsSql(db, batch);
+  if (places == Places::kMove) sql += LocationsSql(db, batch);
   sql += NotifySql(db, batch);
   sql += LedgerSql(options_.spool_id, batch);
   sql += "COMMIT";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -20,11 +21,21 @@ struct WriterOptions {
   bool counters = true;                   // COUNTERS_ENABLED
 };
 
-// The advisory lock of a spool: every chunk's transaction holds it shared; who wants to know what a
-// dead process committed takes it exclusively and then reads the ledger.
+// The advisory lock of a spool: every chunk's transaction holds it shared. The next process takes
+// it exclusively before it reads the ledger (ledger.h): its chunks have other borders, so the
+// ledger's key would not keep a late transaction of the dead one out.
 int64_t SpoolLockKey(const std::string& spool_id);
 
 // One for each worker; not thread-safe.
+//
+// A COMMIT whose answer never came: the next attempt looks into the ledger and, if the chunk is not
+// there, commits it again in full. No lock is needed for that, because it is the same chunk with
+// the same borders: the ledger's primary key lets one of the two attempts through. If the lost one
+// is still under way (its backend is stopped, say), our INSERT waits for it until the statement
+// timeout, which is a retry; other workers go on meanwhile, unless they need a row that the lost
+// one has locked (the same counter, the same moving device). A violation of that key then says
+// "already committed"; from a chunk that was never in doubt it says that somebody else writes under
+// this spool's id, and is an error.
 class DatabaseWriter final : public RowSink {
  public:
   // `session` is shared with the worker's CredentialStore. Everything must outlive the writer.
@@ -34,10 +45,14 @@ class DatabaseWriter final : public RowSink {
 
  private:
   using Accepted = std::vector<Message*>;
+  enum class Places { kMove, kLeave };  // devices that say where they are
 
   PgResult<CommitReport> CommitOnce(PgConnection& db, Batch* batch);
-  PgResult<CommitReport> CommitNew(PgConnection& db, Batch* batch);
-  PgResult<bool> AlreadyCommitted(PgConnection& db, const Chunk& chunk);
+  CommitReport Confirmed(uint64_t first_seq);
+  PgResult<CommitReport> CommitNew(PgConnection& db, Batch* batch, Places places);
+  PgStatus Finish(PgConnection& db, const Batch& batch, Places places);
+  PgStatus Rollback(PgConnection& db);
+  PgResult<bool> AlreadyCommitted(PgConnection& db, uint64_t first_seq);
   PgStatus EnsurePartitions(PgConnection& db, const std::set<int64_t>& days);
   // Begins the transaction with the statement that follows it: one round trip.
   std::string InTransaction(const std::string& sql);
@@ -50,7 +65,7 @@ class DatabaseWriter final : public RowSink {
                            std::span<Message* const> messages);
   PgStatus ProbeTable(PgConnection& db, const Message& guilty);
   PgStatus CopyQuarantine(PgConnection& db, const Batch& batch);
-  std::string FinalSql(PgConnection& db, const Batch& batch);
+  std::string FinalSql(PgConnection& db, const Batch& batch, Places places);
 
   const WriterOptions options_;
   PgSession& session_;
@@ -60,8 +75,8 @@ class DatabaseWriter final : public RowSink {
   std::set<int64_t> known_days_;
   std::chrono::steady_clock::time_point known_since_{};
   bool in_transaction_ = false;
-  // A COMMIT was sent and its answer never came: the ledger knows.
-  bool outcome_unknown_ = false;
+  // first_seq of the chunk whose COMMIT was sent at least once and never answered.
+  std::optional<uint64_t> unknown_;
 };
 
 }  // namespace sluice

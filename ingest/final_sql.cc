@@ -22,6 +22,17 @@ std::string NotifyOne(PgConnection& db, const std::string& tenants) {
          db.QuoteLiteral("{\"tenant_ids\":[" + tenants + "]}") + "); ";
 }
 
+// The last place of each device that has moved. Ordered by device, so that transactions side by
+// side lock rows in the same order.
+std::map<DeviceKeyView, const Message*> MovesOf(const Batch& batch) {
+  std::map<DeviceKeyView, const Message*> last;
+  for (const Message& message : batch.messages) {
+    if (message.accepted() && message.location) last.insert_or_assign(message.key(), &message);
+  }
+  std::erase_if(last, [](const auto& entry) { return !entry.second->MovesDevice(); });
+  return last;
+}
+
 }  // namespace
 
 std::string CountersSql(PgConnection& db, const QuarantineBatch::Counters& counters) {
@@ -42,15 +53,13 @@ std::string CountersSql(PgConnection& db, const QuarantineBatch::Counters& count
   return sql;
 }
 
+size_t CountMoves(const Batch& batch) {
+  return MovesOf(batch).size();
+}
+
 std::string LocationsSql(PgConnection& db, const Batch& batch) {
-  // Ordered by device, so that transactions side by side lock rows in the same order.
-  std::map<DeviceKeyView, const Message*> last;
-  for (const Message& message : batch.messages) {
-    if (message.accepted() && message.location) last.insert_or_assign(message.key(), &message);
-  }
   std::string sql;
-  for (const auto& [key, message] : last) {
-    if (!message->MovesDevice()) continue;
+  for (const auto& [key, message] : MovesOf(batch)) {
     const std::string lat = Number(message->location->latitude);
     const std::string lng = Number(message->location->longitude);
     sql += "UPDATE device_registry SET latitude = " + lat + ", longitude = " + lng +

@@ -13,6 +13,9 @@ namespace sluice {
 // Adds to quarantine_counters_minute. A topic without a tenant counts under the empty name.
 std::string CountersSql(PgConnection& db, const QuarantineBatch::Counters& counters);
 
+// How many devices LocationsSql moves at most.
+size_t CountMoves(const Batch& batch);
+
 // Moves devices whose location follows the device (location_source NULL or 'auto') to the last
 // place an accepted message named, where that differs from what the registry has.
 std::string LocationsSql(PgConnection& db, const Batch& batch);

@@ -46,6 +46,7 @@ Housekeeper::Housekeeper(const Settings& settings, const Spool& spool, RuntimeSe
   chores_ = {
       {settings.settings_poll, [this] { return ReadAppSettings(); }},
       {minutes(10), [this] { return MakePartitionsAhead(); }},
+      {seconds(5), [this] { return WatchLedger(); }},
       {seconds(30), [this] { return PruneLedger(); }},
       {settings.bucket_cleanup_interval, [this] { return ForgetIdleBuckets(); }},
   };
@@ -98,7 +99,7 @@ PgResult<PgRows> Housekeeper::Exec(const std::string& sql) {
 
 PgStatus Housekeeper::ReadAppSettings() {
   auto rows = Exec("SELECT key, value FROM app_settings");
-  if (!rows.ok()) return rows.error();
+  if (!rows.ok()) return rows.error().During("reading app_settings");
   std::vector<std::pair<std::string, std::string>> values;
   values.reserve(static_cast<size_t>(rows->size()));
   for (int row = 0; row < rows->size(); ++row) {
@@ -110,10 +111,19 @@ PgStatus Housekeeper::ReadAppSettings() {
 
 PgStatus Housekeeper::MakePartitionsAhead() {
   const int64_t today = DayOf(clock_.Now());
+  std::string missing;
   for (int64_t day = today; day <= today + settings_.partitions_ahead_days; ++day) {
-    auto made = Exec("SELECT sluice_ensure_partition('" + FormatDay(day) + "')");
-    if (!made.ok()) return made.error();
+    // A table that is not partitioned, or a hypertable, misses none.
+    auto made = Exec("SELECT sluice_ensure_partition('" + FormatDay(day) +
+                     "') OR NOT EXISTS (SELECT FROM pg_partitioned_table "
+                     "WHERE partrelid = 'public.telemetry'::regclass)");
+    if (!made.ok()) return made.error().During("making partitions of telemetry");
+    if (!made->Bool(0, 0)) missing += ' ' + FormatDay(day);
   }
+  health_.SetConcern(Concern::kPartitionMissing,
+                     missing.empty() ? ""
+                                     : "telemetry has no partition for" + missing +
+                                           ": these days' rows go to the default partition");
   return PgOk{};
 }
 
@@ -121,11 +131,26 @@ PgStatus Housekeeper::DropOldPartitions() {
   const int64_t kept = std::chrono::microseconds(settings_.telemetry_retention).count();
   const int64_t oldest = DayOf(clock_.Now() - kept);
   auto dropped = Exec("SELECT sluice_drop_partitions_before('" + FormatDay(oldest) + "')");
-  if (!dropped.ok()) return dropped.error();
+  if (!dropped.ok()) return dropped.error().During("dropping partitions of telemetry");
   if (dropped->Int(0, 0) > 0) {
     LogInfo("partitions_dropped",
             {{"before", FormatDay(oldest)}, {"partitions", dropped->Int(0, 0)}});
   }
+  return PgOk{};
+}
+
+// A row that was there and was not pruned stays, unless the database was set back.
+PgStatus Housekeeper::WatchLedger() {
+  const std::string from = " FROM ingest_ledger WHERE spool_id = '" + spool_.id() + "'";
+  auto seen = Exec("SELECT (SELECT max(first_seq)" + from + "), EXISTS (SELECT" + from +
+                   " AND first_seq = " + std::to_string(newest_) + ")");
+  if (!seen.ok()) return seen.error().During("reading ingest_ledger");
+  if (newest_ > 0 && !seen->Bool(0, 1)) {
+    health_.SetConcern(Concern::kRestored,
+                       "the database has forgotten what was committed: it was restored from an "
+                       "older backup; restart to deliver again what the spool still holds");
+  }
+  newest_ = seen->Int(0, 0);
   return PgOk{};
 }
 
@@ -137,8 +162,8 @@ PgStatus Housekeeper::PruneLedger() {
   const uint64_t gone = std::min(spool_.watermark(), spool_.stats().first_on_disk - 1);
   auto pruned =
       Exec("DELETE FROM ingest_ledger WHERE " + spool + " AND last_seq <= " + std::to_string(gone) +
-           " AND last_seq < (SELECT max(last_seq) FROM ingest_ledger WHERE " + spool + ")");
-  if (!pruned.ok()) return pruned.error();
+           " AND first_seq < " + std::to_string(newest_));
+  if (!pruned.ok()) return pruned.error().During("pruning ingest_ledger");
   return PgOk{};
 }
 

@@ -1,5 +1,6 @@
 // Housekeeper: the slow, regular work at the database, on a thread and connection of its own: reads
-// app_settings, makes partitions ahead, drops old ones, prunes the ledger, forgets idle buckets.
+// app_settings, makes partitions ahead, drops old ones, watches and prunes the ledger, forgets idle
+// buckets.
 #pragma once
 
 #include <chrono>
@@ -26,11 +27,18 @@ class Housekeeper {
               RateLimiter& limiter, DatabaseHealth& health, const Clock& clock);
   ~Housekeeper();
 
-  // Also called once before Start and before the first message is judged.
-  PgStatus ReadAppSettings();
-
+  // Does the chores below, each in its time, until Stop.
   void Start();
   void Stop();
+
+  // One thread at a time: before Start, or in tests instead of it. ReadAppSettings must have
+  // succeeded before the first message is judged.
+  PgStatus ReadAppSettings();
+  // Concern::kPartitionMissing names days that it could not make one for.
+  PgStatus MakePartitionsAhead();
+  // Concern::kRestored when rows that were there and not pruned are gone.
+  PgStatus WatchLedger();
+  PgStatus PruneLedger();
 
  private:
   struct Chore {
@@ -40,9 +48,7 @@ class Housekeeper {
   };
 
   void Run(const std::stop_token& stop);
-  PgStatus MakePartitionsAhead();
   PgStatus DropOldPartitions();
-  PgStatus PruneLedger();
   PgStatus ForgetIdleBuckets();
   PgResult<PgRows> Exec(const std::string& sql);
 
@@ -53,6 +59,7 @@ class Housekeeper {
   DatabaseHealth& health_;
   const Clock& clock_;
   PgSession session_;
+  int64_t newest_ = 0;  // first_seq of the ledger's newest row when it was last looked at; 0: none
   std::vector<Chore> chores_;
   std::jthread thread_;
 };

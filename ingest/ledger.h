@@ -11,9 +11,9 @@
 namespace sluice {
 
 // The committed runs of that spool. Takes the spool's advisory lock exclusively first, so that no
-// transaction of a dead process can still commit afterwards; waits for such a one as long as the
-// session's statement timeout. Refuses a schema that is not this binary's. Errors go to `health`,
-// too, for /ready.
+// transaction of a dead process can still commit afterwards. While there is such a one it fails
+// with kUnavailable: try again. Refuses a schema that is not this binary's. Errors go to `health`,
+// too, for /ready; success does not, as the start has more to ask.
 Result<std::vector<SeqRange>> ReadLedger(PgSession& session, const std::string& spool_id,
                                          DatabaseHealth* health);
 

@@ -80,6 +80,11 @@ void AddSpool(const SpoolStats& spool, Page& page) {
       .Value(static_cast<double>(spool.oldest_age_us) / 1e6);
   page.Gauge("sluice_spool_disk_bytes", "Bytes of all segments on disk, the reserve included.")
       .Value(spool.disk_bytes);
+  page.Gauge("sluice_forgotten_messages",
+             "Committed before the start and not in the database any more: it was restored from an "
+             "older backup. Held in the spool they are delivered again.")
+      .Value(spool.forgotten_held, {{"spool", "held"}})
+      .Value(spool.forgotten_gone, {{"spool", "gone"}});
   page.Gauge("sluice_spool_full", "1 while the spool is over its high-water mark.")
       .Value(spool.full ? 1 : 0);
 }
@@ -90,6 +95,12 @@ void AddServers(const StatusView& status, Page& page) {
       .Value(db == DatabaseState::kUp ? 1 : 0);
   page.Gauge("sluice_database_paused", "1 while PostgreSQL refuses and an operator must mend it.")
       .Value(db == DatabaseState::kPaused ? 1 : 0);
+  page.Gauge("sluice_database_concern", "1 while PostgreSQL needs an operator's eye; see /ready.");
+  const DatabaseHealth::Concerns concerns = status.database.concerns();
+  for (size_t i = 0; i < concerns.size(); ++i) {
+    page.Value(concerns[i].empty() ? 0 : 1,
+               {{"concern", std::string(ConcernName(static_cast<Concern>(i)))}});
+  }
   page.Gauge("sluice_mqtt_up", "1 while connected to the broker and subscribed.")
       .Value(status.subscriber.ready() ? 1 : 0);
   page.Counter("sluice_mqtt_connects_total", "Connections made to the broker.")

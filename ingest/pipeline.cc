@@ -1,5 +1,6 @@
 #include "ingest/pipeline.h"
 
+#include "ingest/database_health.h"
 #include "ingest/telemetry_copy.h"
 #include "schema/timestamp.h"
 
@@ -97,6 +98,10 @@ PgStatus Pipeline::ProvisionMissing(Batch* batch) {
   for (Message& message : batch->messages) {
     if (!message.accepted() || message.device) continue;
     auto provisioned = store_.Provision(message.key(), batch->SiteOf(message));
+    if (!provisioned.ok() && Classify(provisioned.error()) == Failure::kPoison) {
+      Reject(shared_, &message, Reason::kStorageRejected, provisioned.error().Describe());
+      continue;
+    }
     if (!provisioned.ok()) return provisioned.error();
     if (*provisioned == Provisioned::kNoCapacity) {
       Reject(shared_, &message, Reason::kNoSubscriptionCapacity, "");

@@ -10,7 +10,9 @@ namespace sluice {
 struct CommitReport {
   uint64_t accepted = 0;  // messages
   uint64_t rows = 0;
-  uint64_t bytes = 0;    // of COPY data
+  uint64_t bytes = 0;  // of COPY data
+  // Devices that were not moved because device_registry refused it; their messages are stored.
+  uint64_t places_refused = 0;
   bool already = false;  // an earlier attempt had committed after all; nothing was written now
 };
 

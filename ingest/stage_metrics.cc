@@ -69,7 +69,13 @@ StageMetrics::StageMetrics(Registry& registry, prometheus::Family<Histogram>& st
                    .Name("sluice_database_retries_total")
                    .Help("Attempts at the database that failed and were made again.")
                    .Register(registry)
-                   .Add({})) {}
+                   .Add({})),
+      places_refused_(prometheus::BuildCounter()
+                          .Name("sluice_places_refused_total")
+                          .Help("Devices not moved because device_registry refused the place; "
+                                "their messages are stored.")
+                          .Register(registry)
+                          .Add({})) {}
 
 void StageMetrics::Committed(const Batch& batch, UnixMicros now, double seconds) {
   LatencySum received;

@@ -22,6 +22,7 @@ class StageMetrics {
   // The batch's transaction has committed at `now`, this long after its first attempt began.
   void Committed(const Batch& batch, UnixMicros now, double seconds);
   void CommitRetried() { retries_.Increment(); }
+  void PlacesRefused(uint64_t devices) { places_refused_.Increment(static_cast<double>(devices)); }
 
  private:
   StageMetrics(prometheus::Registry& registry, prometheus::Family<prometheus::Histogram>& stages);
@@ -34,6 +35,7 @@ class StageMetrics {
   prometheus::Histogram& receive_to_commit_;
   prometheus::Histogram& publish_to_commit_;
   prometheus::Counter& retries_;
+  prometheus::Counter& places_refused_;
 };
 
 }  // namespace sluice

@@ -46,8 +46,13 @@ std::string HealthJson(const StatusView& status) {
 
 std::string ReadyJson(const StatusView& status, const std::vector<std::string>& reasons) {
   const SpoolStats spool = status.spool.stats();
+  std::vector<std::string> notes;
+  for (const std::string& concern : status.database.concerns()) {
+    if (!concern.empty()) notes.push_back(concern);
+  }
   return Dump({{"ready", reasons.empty()},
                {"reasons", reasons},
+               {"notes", notes},
                {"identity_mode", status.identity_mode},
                {"database", DatabaseStateName(status.database.view().state)},
                {"broker", status.subscriber.ready() ? "subscribed" : "away"},

@@ -67,10 +67,17 @@ void Worker::Process(const Chunk& chunk, const std::stop_token& stop) {
   metrics_.Decided(seconds_since(deciding));
 
   const int64_t committing = clock_.Monotonic();
-  if (!UntilDone([this] { return sink_.Commit(&batch_); }, stop)) return;
+  CommitReport report;
+  const auto commit = [this, &report] {
+    auto committed = sink_.Commit(&batch_);
+    if (committed.ok()) report = *committed;
+    return committed;
+  };
+  if (!UntilDone(commit, stop)) return;
   health_.Succeeded(DatabaseHealth::Seen::kByCommit);
   const UnixMicros now = clock_.Now();
   metrics_.Committed(batch_, now, seconds_since(committing));
+  metrics_.PlacesRefused(report.places_refused);
   accounting_.Committed(batch_, now);
 }
 

@@ -9,7 +9,6 @@
 #include <set>
 
 #include "ingest/database_health.h"
-#include "ingest/ledger.h"
 #include "tests/integration/database_writer_fixture.h"
 
 namespace sluice {
@@ -17,10 +16,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using testing::SharedPostgres;
-using ::testing::SizeIs;
 using testing::TcpProxy;
 
 TEST_F(DatabaseWriterTest, CommitsRowsQuarantineCountersAndLedgerTogether) {
@@ -267,21 +262,6 @@ TEST_F(DatabaseWriterTest, LetsTheServerEndAStatementThatTakesTooLong) {
   EXPECT_EQ(Count("telemetry"), 1);
 }
 
-TEST_F(DatabaseWriterTest, AsksTheLedgerOnlyWhenNoTransactionOfTheSpoolIsUnderWay) {
-  TestChunk chunk;
-  chunk.Add(kGood);
-  Batch batch = parts_.Judge(chunk);
-  Connect(milliseconds(500));
-  proxy_.CutAt("); COMMIT", TcpProxy::Cut::kBeforeRequest);
-  ASSERT_FALSE(writer_->Commit(&batch).ok());
-  Sql("BEGIN; SELECT pg_advisory_xact_lock_shared(" + std::to_string(SpoolLockKey(kSpool)) + ")");
-  EXPECT_FALSE(writer_->Commit(&batch).ok());
-  Sql("ROLLBACK");
-  ExpectNothingWritten();
-  EXPECT_FALSE(MustCommit(&batch).already);
-  EXPECT_EQ(Count("telemetry"), 1);
-}
-
 TEST_F(DatabaseWriterTest, WritesOnceWhateverStatementTheLineBreaksAt) {
   RefusePoison();
   uint64_t first = 1;
@@ -306,64 +286,6 @@ TEST_F(DatabaseWriterTest, WritesOnceWhateverStatementTheLineBreaksAt) {
       EXPECT_EQ(Count("ingest_ledger"), 1) << marker;
     }
   }
-}
-
-TEST_F(DatabaseWriterTest, LetsTheLedgerRefuseAChunkThatAnotherHasWritten) {
-  TestChunk chunk;
-  chunk.Add(kGood);
-  Batch batch = parts_.Judge(chunk);
-  MustCommit(&batch);
-  Connect(seconds(10));
-  auto refused = writer_->Commit(&batch);
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().sqlstate, "23505");
-  EXPECT_EQ(Count("telemetry"), 1);
-}
-
-TEST_F(DatabaseWriterTest, TellsTheNextProcessWhatIsCommitted) {
-  for (const uint64_t first : {1, 3}) {
-    TestChunk chunk(first);
-    chunk.Add(kGood).Add(kGood);
-    Batch batch = parts_.Judge(chunk);
-    MustCommit(&batch);
-  }
-  DatabaseHealth health;
-  const auto committed = ReadLedger(*session_, kSpool, &health);
-  ASSERT_TRUE(committed.ok()) << committed.message();
-  ASSERT_THAT(*committed, SizeIs(2));
-  EXPECT_EQ((*committed)[0].first, 1U);
-  EXPECT_EQ((*committed)[0].last, 2U);
-  EXPECT_EQ((*committed)[1].last, 4U);
-  const auto other = ReadLedger(*session_, "ffffffff-0000-0000-0000-000000000000", &health);
-  ASSERT_TRUE(other.ok());
-  EXPECT_THAT(*other, IsEmpty());
-}
-
-TEST_F(DatabaseWriterTest, ReadsTheLedgerOnlyAfterTheLastTransactionOfADeadProcess) {
-  auto dead = SharedPostgres().Connect(database_, kRole);
-  ASSERT_TRUE(dead->Exec("BEGIN; SELECT pg_advisory_xact_lock_shared(" +
-                         std::to_string(SpoolLockKey(kSpool)) +
-                         "); INSERT INTO ingest_ledger (spool_id, first_seq, last_seq, messages, "
-                         "rows, quarantined, damaged) VALUES ('" +
-                         std::string(kSpool) + "', 1, 2, 2, 2, 0, 0)")
-                  .ok());
-  Connect(milliseconds(300));
-  DatabaseHealth health;
-  EXPECT_FALSE(ReadLedger(*session_, kSpool, &health).ok()) << "it may still commit";
-  EXPECT_EQ(health.view().state, DatabaseState::kRetrying);
-  ASSERT_TRUE(dead->Exec("COMMIT").ok());
-  const auto committed = ReadLedger(*session_, kSpool, &health);
-  ASSERT_TRUE(committed.ok()) << committed.message();
-  EXPECT_THAT(*committed, SizeIs(1));
-}
-
-TEST_F(DatabaseWriterTest, ReadsNoLedgerOfAnotherSchema) {
-  Sql("DELETE FROM sluice_schema_migrations WHERE version > 5");
-  DatabaseHealth health;
-  const auto refused = ReadLedger(*session_, kSpool, &health);
-  ASSERT_FALSE(refused.ok());
-  EXPECT_THAT(refused.message(), HasSubstr("sluice migrate"));
-  EXPECT_EQ(health.view().state, DatabaseState::kPaused);
 }
 
 }  // namespace

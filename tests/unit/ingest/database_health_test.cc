@@ -91,5 +91,22 @@ TEST(DatabaseHealth, ShowsTheWorseOfTheTwo) {
   EXPECT_EQ(health.view().reason, "schema");
 }
 
+TEST(DatabaseHealth, KeepsAConcernUntilItIsOverAndStaysAsReadyAsItWas) {
+  DatabaseHealth health;
+  health.Succeeded(Seen::kByCommit);
+  health.SetConcern(Concern::kPartitionMissing, "no partition");
+  health.Succeeded(Seen::kByCommit);
+  EXPECT_EQ(health.view().state, DatabaseState::kUp);
+  EXPECT_THAT(health.concerns(), testing::ElementsAre("", "no partition"));
+  health.SetConcern(Concern::kPartitionMissing, "");
+  EXPECT_THAT(health.concerns(), testing::ElementsAre("", ""));
+}
+
+TEST(PgError, SaysWhatWasBeingDone) {
+  const PgError inner = Error("42501").During("reading a table");
+  EXPECT_EQ(inner.Describe(), "reading a table: 42501: words of the server");
+  EXPECT_EQ(inner.During("starting").Describe(), inner.Describe()) << "the inner step knows better";
+}
+
 }  // namespace
 }  // namespace sluice
