@@ -35,6 +35,13 @@ int OpenRetrying(const std::string& path, int flags) {
   return fd;
 }
 
+struct flock WholeFile() {
+  struct flock record {};
+  record.l_type = F_WRLCK;
+  record.l_whence = SEEK_SET;
+  return record;
+}
+
 class SystemWritableFile final : public WritableFile {
  public:
   SystemWritableFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
@@ -177,6 +184,9 @@ class RealFileSystem final : public FileSystem {
       if (errno != EWOULDBLOCK) return Failure("flock", path, errno);
       return Status(ErrorCode::kUnavailable, path + " is locked by another process");
     }
+    // flock excludes, also within one process; only a record lock says who holds it.
+    struct flock record = WholeFile();
+    if (::fcntl(fd.get(), F_SETLK, &record) != 0) return Failure("lock", path, errno);
     return {std::make_unique<SystemFileLock>(std::move(fd))};
   }
 };
@@ -186,6 +196,17 @@ class RealFileSystem final : public FileSystem {
 FileSystem& SystemFileSystem() {
   static RealFileSystem file_system;
   return file_system;
+}
+
+Result<pid_t> LockHolder(const std::string& path) {
+  const UniqueFd fd(OpenRetrying(path, O_RDONLY));
+  if (!fd.valid()) return Failure("open", path, errno);
+  struct flock record = WholeFile();
+  if (::fcntl(fd.get(), F_GETLK, &record) != 0) return Failure("lock", path, errno);
+  if (record.l_type == F_UNLCK) {
+    return Status(ErrorCode::kNotFound, path + " is not locked by any process");
+  }
+  return record.l_pid;
 }
 
 }  // namespace sluice

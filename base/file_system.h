@@ -3,6 +3,8 @@
 // messages name the operation, the path and strerror.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -53,11 +55,16 @@ class FileSystem {
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
   virtual Status Remove(const std::string& path) = 0;
   virtual Status SyncDirectory(const std::string& directory) = 0;
-  // Creates the file if need be; kUnavailable when another process holds it.
+  // Creates the file if need be; kUnavailable when another process holds it. See LockHolder.
   virtual Result<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
 };
 
 // The operating system's. Lives as long as the process.
 FileSystem& SystemFileSystem();
+
+// The process that holds, right now, the lock that SystemFileSystem().Lock took on that file. It
+// is the kernel's word, so it is never a process that is gone. kNotFound: there is no such file, or
+// nobody holds it. Takes no lock itself. Not for the holder, and not across PID namespaces.
+Result<pid_t> LockHolder(const std::string& path);
 
 }  // namespace sluice

@@ -14,6 +14,7 @@
 #include "base/http_server.h"
 #include "base/log.h"
 #include "ingest/database_writer.h"
+#include "ingest/drained_mark.h"
 #include "ingest/housekeeper.h"
 #include "ingest/ledger.h"
 #include "ingest/metrics_page.h"
@@ -83,8 +84,17 @@ class Daemon {
             },
             *spool_, accounting_, SystemClock(), FailStop),
         http_({.host = settings.http_host, .port = settings.http_port}),
-        status_{settings.service_name, identity_mode_, *spool_,  accounting_, health_,
-                subscriber_,           directory_,     limiter_, flood_,      working_} {
+        status_{settings.service_name,
+                identity_mode_,
+                *spool_,
+                accounting_,
+                health_,
+                subscriber_,
+                directory_,
+                limiter_,
+                flood_,
+                phase_,
+                draining_} {
     ApplyAppSettings({}, settings, &runtime_);
   }
 
@@ -94,7 +104,7 @@ class Daemon {
       StartWork();
       Supervise();
     }
-    Drain();
+    Stop();
     return Status::Ok();
   }
 
@@ -130,8 +140,8 @@ class Daemon {
     return true;
   }
 
-  // On a thread of its own, so that a signal is heard while PostgreSQL is not. False
-  // when a signal came first.
+  // On a thread of its own, so that a signal is heard while PostgreSQL is not. False when a signal
+  // came first.
   bool PrepareOrSignal() {
     preparation_ = std::jthread([this](const std::stop_token& stop) {
       PgSession session(settings_.Conninfo(), settings_.pg_connect_timeout,
@@ -146,9 +156,24 @@ class Daemon {
       }
     });
     while (!prepared_) {
-      if (signals_.Wait(kTick)) return false;
+      if (!GoOn()) return false;
     }
     return true;
+  }
+
+  // Waits a tick; false when told to stop. Told to drain, it begins to and goes on.
+  bool GoOn() {
+    const Signal signal = signals_.Wait(kTick);
+    if (signal == Signal::kDrain && !draining_.exchange(true)) {
+      LogInfo("draining", {{"backlog", spool_->stats().backlog_records}});
+      subscriber_.Leave();
+    }
+    return signal != Signal::kStop;
+  }
+
+  // Nothing is left at the broker, and nothing in the spool.
+  bool Drained() const {
+    return draining_ && subscriber_.left() && spool_->stats().backlog_records == 0;
   }
 
   void StartWork() {
@@ -160,7 +185,7 @@ class Daemon {
     housekeeper_.Start();
     HoldBackWhenFull();
     subscriber_.Start();
-    working_ = true;
+    phase_ = Phase::kWorking;
     LogInfo("ingest_started", {{"spool_id", spool_->id()},
                                {"recovered", accounting_.Snapshot().recovered},
                                {"http_port", http_.port()}});
@@ -169,7 +194,7 @@ class Daemon {
   void Supervise() {
     int64_t maintained = 0;
     int64_t said = SystemClock().Monotonic();
-    while (!signals_.Wait(kTick)) {
+    while (!Drained() && GoOn()) {
       const int64_t now = SystemClock().Monotonic();
       if (now - maintained >= std::chrono::microseconds(kMaintainEvery).count()) {
         maintained = now;
@@ -198,13 +223,13 @@ class Daemon {
   }
 
   // In reverse of the start. What is not committed when the time is up stays in the spool.
-  void Drain() {
+  void Stop() {
     const int64_t deadline =
         SystemClock().Monotonic() + std::chrono::microseconds(settings_.drain).count();
     // Workers that wait for PostgreSQL get the last quarter to notice that it is over.
     const int64_t patience = deadline - std::chrono::microseconds(settings_.drain).count() / 4;
-    working_ = false;
-    LogInfo("draining", {{"backlog", spool_->stats().backlog_records}});
+    phase_ = Phase::kStopping;
+    LogInfo("stopping", {{"backlog", spool_->stats().backlog_records}});
     SignalWaiter::ExitOnNext(kExitSecondSignal);
     ExitIfStuck stuck(deadline, [this] { SayTotals(); });
     preparation_ = {};  // asks it to stop and waits
@@ -220,7 +245,13 @@ class Daemon {
     http_.Stop();
     spool_->Maintain();
     stuck.Disarm();
+    if (Drained()) MarkDrained();
     SayTotals();
+  }
+
+  void MarkDrained() {
+    const Status marked = WriteDrainedMark(settings_.spool_dir, accounting_.Snapshot().Line());
+    if (!marked.ok()) LogError("drained_mark_failed", {{"reason", marked.message()}});
   }
 
   // The last words; also said when a part does not stop in time and the process ends around it.
@@ -248,7 +279,8 @@ class Daemon {
   Housekeeper housekeeper_;
   Subscriber subscriber_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
-  std::atomic<bool> working_{false};
+  std::atomic<Phase> phase_{Phase::kStarting};
+  std::atomic<bool> draining_{false};
   bool held_back_ = false;
   std::atomic<bool> prepared_{false};
   std::jthread preparation_;
@@ -279,6 +311,7 @@ Status RunIngest(const Settings& settings) {
   WarnAboutTrust(settings);
   auto spool = Spool::Open(SpoolOptionsFrom(settings), SystemFileSystem(), SystemClock());
   if (!spool.ok()) return spool.status();
+  if (Status status = RemoveDrainedMark(settings.spool_dir); !status.ok()) return status;
   Daemon daemon(settings, std::move(*spool));
   return daemon.Run();
 }

@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int status = sluice::kExitOk;
   sluice::AddIngestCommand(app, &status);
+  sluice::AddDrainCommand(app, &status);
   sluice::AddMigrateCommand(app, &status);
   CLI11_PARSE(app, argc, argv);
   return status;

@@ -105,6 +105,11 @@ void AddServers(const StatusView& status, Page& page) {
       .Value(status.subscriber.ready() ? 1 : 0);
   page.Counter("sluice_mqtt_connects_total", "Connections made to the broker.")
       .Value(status.subscriber.connects());
+  if (const auto dropped = status.subscriber.broker_dropped()) {
+    page.Gauge("sluice_broker_dropped_messages",
+               "Messages the broker says it dropped since its start; must be 0.")
+        .Value(*dropped);
+  }
   page.Gauge("sluice_ready", "1 while a message would be taken and stored now.")
       .Value(status.ReasonsNotReady().empty() ? 1 : 0);
 }

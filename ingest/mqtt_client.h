@@ -56,9 +56,17 @@ class MqttClient {
   virtual Status Connect() = 0;
   // QoS 1, retained messages not wanted: they were delivered when they were live.
   virtual Status Subscribe(const std::vector<std::string>& filters) = 0;
+  // QoS 0, the retained message wanted: for a figure that the broker itself keeps up to date.
+  // kRejected when the broker refuses.
+  virtual Status Watch(const std::string& topic) = 0;
+  // A round trip for each filter, whether or not it was subscribed. Ok once the broker has answered
+  // all; every message that the broker sent before its answer has been delivered and acknowledged.
   virtual Status Unsubscribe(const std::vector<std::string>& filters) = 0;
   // Keeps the session. Messages may still arrive until it returns; bounded by the timeout.
   virtual void Disconnect() = 0;
+  // Disconnects and has the broker forget the session. Ok: the broker has said that it is gone. After
+  // an error it may be gone or not, and the connection is gone.
+  virtual Status EndSession() = 0;
 };
 
 // On Eclipse Paho C++; MQTT 5. `events` must outlive the client.

@@ -17,6 +17,11 @@ Status Unavailable(const char* operation, const std::string& why) {
   return {ErrorCode::kUnavailable, std::string(operation) + ": " + why};
 }
 
+Status Refused(const char* operation, const std::string& filter, mqtt::ReasonCode code) {
+  return {ErrorCode::kRejected, std::string(operation) + ": the broker refuses " + filter +
+                                    ", reason code " + std::to_string(static_cast<int>(code))};
+}
+
 mqtt::ssl_options TlsOptions(const MqttOptions& options) {
   mqtt::ssl_options tls;
   if (!options.ca_file.empty()) tls.set_trust_store(options.ca_file);
@@ -78,33 +83,22 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
   }
 
   Status Subscribe(const std::vector<std::string>& filters) override {
-    try {
-      mqtt::subscribe_options wanted;
-      wanted.set_retain_handling(mqtt::subscribe_options::DONT_SEND_RETAINED);
-      for (const std::string& filter : filters) {
-        const auto token = client_.subscribe(filter, 1, wanted);
-        if (!token->wait_for(options_.timeout)) {
-          return Unavailable("subscribe", "no answer in time for " + filter);
-        }
-        if (const auto code = token->get_reason_code();
-            code >= mqtt::ReasonCode::UNSPECIFIED_ERROR) {
-          return {ErrorCode::kRejected, "subscribe: the broker refuses " + filter +
-                                            ", reason code " +
-                                            std::to_string(static_cast<int>(code))};
-        }
-      }
-      return Status::Ok();
-    } catch (const mqtt::exception& e) {
-      return Unavailable("subscribe", e.to_string());
+    for (const std::string& filter : filters) {
+      Status status = SubscribeTo(filter, 1, mqtt::subscribe_options::DONT_SEND_RETAINED);
+      if (!status.ok()) return status;
     }
+    return Status::Ok();
+  }
+
+  Status Watch(const std::string& topic) override {
+    return SubscribeTo(topic, 0, mqtt::subscribe_options::SEND_RETAINED_ON_SUBSCRIBE);
   }
 
   Status Unsubscribe(const std::vector<std::string>& filters) override {
     try {
       for (const std::string& filter : filters) {
-        if (!client_.unsubscribe(filter)->wait_for(options_.timeout)) {
-          return Unavailable("unsubscribe", "no answer in time for " + filter);
-        }
+        Status status = Answered("unsubscribe", filter, client_.unsubscribe(filter));
+        if (!status.ok()) return status;
       }
       return Status::Ok();
     } catch (const mqtt::exception& e) {
@@ -120,7 +114,51 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
     }
   }
 
+  // Paho C++ 1.2.0 does not send the properties of a DISCONNECT. A clean start does the same, and
+  // is answered.
+  Status EndSession() override {
+    Disconnect();
+    try {
+      MqttOptions no_session = options_;
+      no_session.session_expiry = std::chrono::seconds(0);
+      mqtt::connect_options connect = ConnectOptions(no_session);
+      connect.set_clean_start(true);
+      const bool answered = client_.connect(connect)->wait_for(options_.timeout);
+      Disconnect();
+      return answered ? Status::Ok() : Unavailable("end session", "no answer in time");
+    } catch (const mqtt::exception& e) {
+      return Unavailable("end session", e.to_string());
+    }
+  }
+
  private:
+  // Throws when the connection fails.
+  Status Answered(const char* operation, const std::string& filter, const mqtt::token_ptr& token) {
+    try {
+      if (!token->wait_for(options_.timeout)) {
+        return Unavailable(operation, "no answer in time for " + filter);
+      }
+    } catch (const mqtt::exception& e) {
+      // Paho throws every answer but plain success, "no subscription existed" among them.
+      const auto code = token->get_reason_code();
+      if (code == mqtt::ReasonCode::SUCCESS || code == mqtt::MQTTPP_V3_CODE) throw;
+    }
+    const auto code = token->get_reason_code();
+    if (code >= mqtt::ReasonCode::UNSPECIFIED_ERROR) return Refused(operation, filter, code);
+    return Status::Ok();
+  }
+
+  Status SubscribeTo(const std::string& filter, int qos,
+                     mqtt::subscribe_options::RetainHandling retained) {
+    try {
+      mqtt::subscribe_options wanted;
+      wanted.set_retain_handling(retained);
+      return Answered("subscribe", filter, client_.subscribe(filter, qos, wanted));
+    } catch (const mqtt::exception& e) {
+      return Unavailable("subscribe", e.to_string());
+    }
+  }
+
   // mqtt::iaction_listener, for Connect: runs on Paho's thread, before the first message.
   void on_success(const mqtt::token& token) override {
     try {

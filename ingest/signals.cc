@@ -20,6 +20,12 @@ sigset_t StopSignals() {
   return set;
 }
 
+sigset_t AllSignals() {
+  sigset_t set = StopSignals();
+  sigaddset(&set, SIGUSR1);
+  return set;
+}
+
 volatile sig_atomic_t exit_status = 0;
 
 void ExitNow(int) {
@@ -31,7 +37,7 @@ void ExitNow(int) {
 }  // namespace
 
 void SignalWaiter::BlockSignals() {
-  const sigset_t set = StopSignals();
+  const sigset_t set = AllSignals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
 }
@@ -44,10 +50,12 @@ void SignalWaiter::ExitOnNext(int status) {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-bool SignalWaiter::Wait(std::chrono::milliseconds time) {
-  const sigset_t set = StopSignals();
+Signal SignalWaiter::Wait(std::chrono::milliseconds time) {
+  const sigset_t set = AllSignals();
   const timespec wait{.tv_sec = time.count() / 1000, .tv_nsec = (time.count() % 1000) * 1'000'000};
-  return sigtimedwait(&set, nullptr, &wait) > 0;
+  const int signal = sigtimedwait(&set, nullptr, &wait);
+  if (signal < 0) return Signal::kNone;
+  return signal == SIGUSR1 ? Signal::kDrain : Signal::kStop;
 }
 
 ExitIfStuck::ExitIfStuck(int64_t deadline, std::function<void()> last_words)

@@ -9,15 +9,22 @@
 
 namespace sluice {
 
+enum class Signal {
+  kNone,   // the time is up
+  kStop,   // SIGTERM or SIGINT: end soon, everything stays where it is
+  kDrain,  // SIGUSR1: leave for good, and leave nothing behind
+};
+
 class SignalWaiter {
  public:
-  // Blocks SIGTERM and SIGINT (and ignores SIGPIPE) in this thread and all it starts: first thing
-  // in main.
+  // Blocks SIGTERM, SIGINT and SIGUSR1 (and ignores SIGPIPE) in this thread and all it starts:
+  // first thing in main.
   static void BlockSignals();
-  // From now on either signal ends the process with that status, whatever it is doing.
+  // From now on SIGTERM and SIGINT end the process with that status, whatever it is doing. SIGUSR1
+  // stays blocked.
   static void ExitOnNext(int status);
-  // True when SIGTERM or SIGINT came within that time; each is reported once.
-  bool Wait(std::chrono::milliseconds time);
+  // What came within that time; each is reported once.
+  Signal Wait(std::chrono::milliseconds time);
 };
 
 // Ends the process with status 0 when the deadline passes, after calling `last_words` from a thread

@@ -18,8 +18,16 @@ std::string Dump(const Json& json) {
 
 std::vector<std::string> StatusView::ReasonsNotReady() const {
   std::vector<std::string> reasons;
-  if (!working) reasons.emplace_back("starting or draining");
-  if (!subscriber.ready()) reasons.push_back("broker: " + subscriber.problem());
+  if (phase == Phase::kStarting) reasons.emplace_back("starting: reading what is committed");
+  if (phase == Phase::kStopping) reasons.emplace_back("stopping");
+  if (draining) {
+    reasons.push_back("draining: " + (subscriber.left()
+                                          ? std::to_string(spool.stats().backlog_records) +
+                                                " messages wait to be written"
+                                          : "broker: " + subscriber.problem()));
+  } else if (!subscriber.ready()) {
+    reasons.push_back("broker: " + subscriber.problem());
+  }
   const DatabaseHealth::View db = database.view();
   if (db.state != DatabaseState::kUp) {
     reasons.push_back("database " + std::string(DatabaseStateName(db.state)) +

@@ -16,6 +16,12 @@
 
 namespace sluice {
 
+enum class Phase {
+  kStarting,  // until the ledger and app_settings have been read and the workers run
+  kWorking,
+  kStopping,
+};
+
 // References to parts that outlive the view; all are thread-safe.
 struct StatusView {
   const std::string& service;
@@ -27,8 +33,9 @@ struct StatusView {
   const DeviceDirectory& directory;
   const RateLimiter& limiter;
   const FloodControl& flood;
-  // Set once the ledger has been read and the workers run; cleared when draining begins.
-  const std::atomic<bool>& working;
+  const std::atomic<Phase>& phase;
+  // Set when it was told to leave for good.
+  const std::atomic<bool>& draining;
 
   // Why a message would not be taken and stored right now; empty when it would.
   std::vector<std::string> ReasonsNotReady() const;

@@ -1,11 +1,22 @@
 #include "ingest/subscriber.h"
 
+#include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "base/log.h"
 #include "schema/topic.h"
 
 namespace sluice {
+namespace {
+
+constexpr std::string_view kDroppedTopic = "$SYS/broker/publish/messages/dropped";
+// A broker may answer a subscription it does not like by cutting the connection. Telemetry is worth
+// more than the figure.
+constexpr int kWatchAttempts = 3;
+constexpr int kSilentRoundTrips = 2;  // see the header
+
+}  // namespace
 
 std::vector<std::string> SharedFilters(const std::vector<std::string>& topics,
                                        const std::string& group) {
@@ -23,6 +34,7 @@ Subscriber::Subscriber(const SubscriberOptions& options, const ClientFactory& ma
       accounting_(accounting),
       clock_(clock),
       fail_stop_(std::move(fail_stop)),
+      watch_attempts_(kWatchAttempts),
       client_(make_client(*this)) {}
 
 Subscriber::~Subscriber() {
@@ -54,6 +66,17 @@ void Subscriber::Resume() {
   changed_.notify_all();
 }
 
+void Subscriber::Leave() {
+  std::lock_guard lock(mutex_);
+  leaving_ = true;
+  changed_.notify_all();
+}
+
+std::optional<uint64_t> Subscriber::broker_dropped() const {
+  const int64_t dropped = broker_dropped_.load(std::memory_order_relaxed);
+  return dropped < 0 ? std::nullopt : std::optional<uint64_t>(dropped);
+}
+
 std::string Subscriber::problem() const {
   std::lock_guard lock(mutex_);
   return problem_;
@@ -65,6 +88,8 @@ void Subscriber::OnConnected(bool session_present) noexcept {
 }
 
 void Subscriber::OnMessage(const ArrivedMessage& message) noexcept {
+  if (message.topic == kDroppedTopic) return OnDropped(message.payload);
+  arrived_.fetch_add(1, std::memory_order_relaxed);
   if (IsOtherChannel(message.topic)) {
     accounting_.Ignored();
     return;
@@ -81,6 +106,17 @@ void Subscriber::OnMessage(const ArrivedMessage& message) noexcept {
   }
 }
 
+void Subscriber::OnDropped(std::string_view figure) {
+  int64_t dropped = -1;
+  const auto [end, error] = std::from_chars(figure.begin(), figure.end(), dropped);
+  if (error != std::errc() || end != figure.end() || dropped < 0) return;
+  const int64_t before = broker_dropped_.exchange(dropped, std::memory_order_relaxed);
+  if (dropped > std::max<int64_t>(before, 0)) {
+    LogWarning("broker_dropped_messages",
+               {{"since_its_start", dropped}, {"last_known", std::max<int64_t>(before, 0)}});
+  }
+}
+
 void Subscriber::OnConnectionLost(const std::string& why) noexcept {
   ready_.store(false, std::memory_order_release);
   LogWarning("mqtt_connection_lost", {{"reason", why}});
@@ -90,15 +126,73 @@ void Subscriber::OnConnectionLost(const std::string& why) noexcept {
   changed_.notify_all();
 }
 
-Status Subscriber::ConnectAndSubscribe() {
+Status Subscriber::ConnectAndSubscribe(bool leaving) {
   if (Status status = client_->Connect(); !status.ok()) return status;
   connects_.fetch_add(1, std::memory_order_relaxed);
+  if (leaving) return Status::Ok();
   // Also when the session is present: the topics may have changed since it was made.
   if (Status status = client_->Subscribe(options_.filters); !status.ok()) {
     client_->Disconnect();
     return status;
   }
+  WatchDrops();
   return Status::Ok();
+}
+
+void Subscriber::WatchDrops() {
+  if (watch_attempts_ == 0) return;
+  const Status status = client_->Watch(std::string(kDroppedTopic));
+  if (status.ok()) {
+    watch_attempts_ = kWatchAttempts;
+    return;
+  }
+  watch_attempts_ = status.code() == ErrorCode::kRejected ? 0 : watch_attempts_ - 1;
+  if (watch_attempts_ == 0) LogWarning("broker_drops_unknown", {{"reason", status.message()}});
+}
+
+bool Subscriber::Interrupted() const {
+  std::lock_guard lock(mutex_);
+  return stopping_ || paused_ || lost_;
+}
+
+Status Subscriber::EmptyTheQueueAndEndTheSession() {
+  for (int silent = 0; silent < kSilentRoundTrips;) {
+    if (Interrupted()) return {ErrorCode::kCancelled, "leaving: interrupted"};
+    const uint64_t before = arrived_.load(std::memory_order_relaxed);
+    const Status answered = client_->Unsubscribe(options_.filters);
+    const bool came = arrived_.load(std::memory_order_relaxed) != before;
+    // An answer that is late behind messages is no reason to give the connection up.
+    if (!answered.ok() && (!came || answered.code() == ErrorCode::kRejected)) return answered;
+    silent = came ? 0 : silent + 1;
+  }
+  return client_->EndSession();
+}
+
+bool Subscriber::TryToLeave(std::unique_lock<std::mutex>& lock) {
+  problem_ = "leaving: taking what the broker still holds";
+  lock.unlock();
+  const Status status = EmptyTheQueueAndEndTheSession();
+  lock.lock();
+  if (status.ok()) {
+    left_.store(true, std::memory_order_release);
+    LogInfo("mqtt_left");
+    return true;
+  }
+  if (status.code() != ErrorCode::kCancelled) {
+    problem_ = status.message();
+    LogWarning("mqtt_leave_failed", {{"reason", status.message()}});
+  }
+  return false;
+}
+
+void Subscriber::StayConnected(std::unique_lock<std::mutex>& lock) {
+  if (!lost_) {
+    ready_.store(true, std::memory_order_release);
+    problem_.clear();
+    LogInfo("mqtt_subscribed", {{"filters", options_.filters.size()}});
+  }
+  changed_.wait(lock, [this] { return stopping_ || paused_ || lost_ || leaving_; });
+  ready_.store(false, std::memory_order_release);
 }
 
 void Subscriber::Run() {
@@ -111,8 +205,9 @@ void Subscriber::Run() {
       continue;
     }
     lost_ = false;
+    const bool leaving = leaving_;
     lock.unlock();
-    const Status status = ConnectAndSubscribe();
+    const Status status = ConnectAndSubscribe(leaving);
     lock.lock();
     if (!status.ok()) {
       const auto wait = backoff.Next();
@@ -122,21 +217,18 @@ void Subscriber::Run() {
       changed_.wait_for(lock, wait, [this] { return stopping_; });
       continue;
     }
-    backoff.Reset();
-    if (!lost_) {
-      ready_.store(true, std::memory_order_release);
-      problem_.clear();
-      LogInfo("mqtt_subscribed", {{"filters", options_.filters.size()}});
+    if (!leaving) {
+      backoff.Reset();
+      StayConnected(lock);
     }
-    changed_.wait(lock, [this] { return stopping_ || paused_ || lost_; });
-    ready_.store(false, std::memory_order_release);
+    if (leaving_ && TryToLeave(lock)) break;
     const bool lost = lost_;
     lock.unlock();
     if (!lost) client_->Disconnect();
     lock.lock();
-    if (lost) changed_.wait_for(lock, backoff.Next(), [this] { return stopping_; });
+    if (lost || leaving_) changed_.wait_for(lock, backoff.Next(), [this] { return stopping_; });
   }
-  problem_ = "stopped";
+  problem_ = left() ? "left for good" : "stopped";
 }
 
 }  // namespace sluice

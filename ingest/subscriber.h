@@ -1,6 +1,23 @@
 // Subscriber: takes messages off the broker into the spool, and keeps doing so: connects,
 // subscribes after every connect, comes back after a loss with jittered backoff, and stays away
-// while told to pause.
+// while told to pause. Told to leave, it goes for good and strands nothing at the broker.
+//
+// How it leaves: it unsubscribes, keeps the connection until all that the broker had queued for it
+// has arrived and is acknowledged, and then ends the session. MQTT has no way to ask whether the
+// queue is empty, so UNSUBSCRIBE is sent again and again as a round trip, and the queue is empty
+// when two in a row brought no message. Why two are enough:
+//
+//   * Paho's thread takes one packet after the other. Once it has handled an UNSUBACK, the callback
+//     of every message before it has returned, and its PUBACK is written.
+//   * So all PUBACKs of what arrived before the first UNSUBACK reach the broker before the second
+//     UNSUBSCRIBE. The broker handles them in that order: for each PUBACK it sends what now fits
+//     into the receive maximum, and the second UNSUBACK comes after that.
+//   * If nothing came before the second UNSUBACK, the PUBACKs set nothing free: nothing is queued,
+//     and nothing is in flight.
+//
+// One is not enough: the PUBACK of a message that arrived just before may be written just after the
+// UNSUBSCRIBE, and what it sets free comes after the UNSUBACK. A connection that is lost meanwhile
+// is made again, without subscribing: the broker then sends again first what it has no PUBACK for.
 #pragma once
 
 #include <atomic>
@@ -8,7 +25,9 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -47,12 +66,22 @@ class Subscriber final : public MqttEvents {
   // Disconnects until Resume: the broker keeps what comes. Returns at once.
   void Pause();
   void Resume();
+  // Leaves the broker for good, see above; also when it is paused (then after Resume), away or not
+  // started yet. Returns at once; left() says when it is done, Stop ends it early and keeps the
+  // session.
+  void Leave();
 
+  // The session is ended: the broker holds nothing for us, and nothing will come any more.
+  bool left() const { return left_.load(std::memory_order_acquire); }
   // Connected and subscribed. Reads an atomic: Paho's own isConnected takes its global mutex.
   bool ready() const { return ready_.load(std::memory_order_acquire); }
   uint64_t connects() const { return connects_.load(std::memory_order_relaxed); }
   // Why it is not ready; empty when it is.
   std::string problem() const;
+  // How many messages the broker says it has dropped since it started, for any client; none until
+  // it has said so. Mosquitto's $SYS/broker/publish/messages/dropped; it goes up when a queue is
+  // full, although the publisher was told that the message is safe.
+  std::optional<uint64_t> broker_dropped() const;
 
  private:
   void OnConnected(bool session_present) noexcept override;
@@ -60,7 +89,15 @@ class Subscriber final : public MqttEvents {
   void OnConnectionLost(const std::string& why) noexcept override;
 
   void Run();
-  Status ConnectAndSubscribe();
+  Status ConnectAndSubscribe(bool leaving);
+  void WatchDrops();
+  void OnDropped(std::string_view figure);
+  // With the connection up: returns Ok when the session is ended.
+  Status EmptyTheQueueAndEndTheSession();
+  bool Interrupted() const;
+  // These two hold the lock, except while they wait.
+  bool TryToLeave(std::unique_lock<std::mutex>& lock);
+  void StayConnected(std::unique_lock<std::mutex>& lock);
 
   const SubscriberOptions options_;
   Spool& spool_;
@@ -68,11 +105,16 @@ class Subscriber final : public MqttEvents {
   const Clock& clock_;
   const FailStop fail_stop_;
   std::atomic<bool> ready_{false};
+  std::atomic<bool> left_{false};
   std::atomic<uint64_t> connects_{0};
+  std::atomic<uint64_t> arrived_{0};         // callbacks entered for messages of our filters
+  std::atomic<int64_t> broker_dropped_{-1};  // -1: not known
+  int watch_attempts_;                       // left; the subscriber's thread only
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;
   bool paused_ = false;
+  bool leaving_ = false;
   bool lost_ = false;
   std::string problem_ = "not connected yet";
   // After what its callbacks touch, so that it goes first.

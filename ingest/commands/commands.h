@@ -12,6 +12,7 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitConfig = 78;  // EX_CONFIG: a setting will not do
 
 // `status` receives the exit status when the command was the one called.
+void AddDrainCommand(CLI::App& app, int* status);
 void AddIngestCommand(CLI::App& app, int* status);
 void AddMigrateCommand(CLI::App& app, int* status);
 

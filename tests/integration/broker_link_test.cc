@@ -1,5 +1,6 @@
 // The link to the broker: TLS, passwords, client certificates, shared groups.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include "tests/support/free_port.h"
 #include "tests/support/publisher.h"
@@ -119,6 +120,52 @@ TEST(BrokerLink, TwoMembersOfASharedGroupGetEachMessageOnce) {
   EXPECT_TRUE(Eventually([&] { return stack.Count("telemetry") >= 100; }));
   EXPECT_EQ(stack.Count("telemetry"), 100);
   EXPECT_EQ(stack.Value("SELECT count(DISTINCT spool_id) FROM ingest_ledger"), "2");
+}
+
+TEST(BrokerLink, WhatTheBrokerDropsIsAMetricAndAWarning) {
+  MosquittoServer broker({.lines = {"max_queued_messages 1", "sys_interval 1"}});
+  SluiceStack stack(Env{{"MQTT_PORT", std::to_string(broker.port())}});
+  stack.Register({});
+  // Makes a session at QoS 1 that is kept, and goes: its queue holds one message.
+  const auto absent = sluice::testing::Run(
+      {.argv = {"mosquitto_sub", "-V", "311", "-p", std::to_string(broker.port()), "-i", "absent",
+                "-c", "-q", "1", "-t", "tenant/#", "-E"}});
+  ASSERT_TRUE(absent.has_value());
+  ASSERT_EQ(absent->code, 0);
+  stack.Start();
+  const auto dropped = [&] { return stack.Metric("sluice_broker_dropped_messages"); };
+  EXPECT_TRUE(Eventually([&] { return dropped() == 0; }));
+  Publisher publisher(broker.port());
+  for (int i = 0; i < 20; ++i) publisher.Publish(kTopic, kGood);
+  EXPECT_TRUE(Eventually([&] { return dropped() > 0; }));
+  EXPECT_TRUE(
+      Eventually([&] { return stack.log().find("broker_dropped_messages") != std::string::npos; }));
+  EXPECT_TRUE(Eventually([&] { return stack.Count("telemetry") == 20; }));
+  EXPECT_EQ(stack.Metric("sluice_received_messages_total"), 20);
+  EXPECT_EQ(stack.Metric("sluice_ignored_messages_total"), 0);
+}
+
+// A broker that is there and says nothing: TCP alone would not notice for many minutes.
+TEST(BrokerLink, ASilentBrokerIsNoticedByTheKeepAliveAndFoundAgain) {
+  SluiceStack stack(Env{{"MQTT_KEEPALIVE_SECONDS", "5"}});
+  stack.Register({});
+  stack.Start();
+  Publisher(stack.broker().port()).Publish(kTopic, kGood);
+  stack.broker().Signal(SIGSTOP);
+  int status = 0;
+  EXPECT_TRUE(Eventually(
+      [&] {
+        const std::string ready = stack.Http("/ready", &status);
+        return status == 503 && ready.find("broker: ") != std::string::npos;
+      },
+      std::chrono::seconds(20)));
+  stack.broker().Signal(SIGCONT);
+  EXPECT_TRUE(Eventually([&] {
+    stack.Http("/ready", &status);
+    return status == 200;
+  }));
+  Publisher(stack.broker().port()).Publish(kTopic, kGood);
+  EXPECT_TRUE(Eventually([&] { return stack.Count("telemetry") == 2; }));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -11,13 +12,22 @@
 
 namespace sluice {
 
-// What happened, as "connect", "subscribe a,b", "disconnect". Belongs to the test and outlives the
-// client. Thread-safe.
+// What happened, as "connect", "subscribe a b", "unsubscribe", "disconnect", "end session"; Watch
+// is only counted. Belongs to the test and outlives the client. Thread-safe.
 class FakeBroker {
  public:
   // Says what becomes of the next Connect or Subscribe; without a word, all of them succeed.
   void NextConnect(Status status) { Push(&connects_, std::move(status)); }
   void NextSubscribe(Status status) { Push(&subscribes_, std::move(status)); }
+  // What becomes of Watch, Unsubscribe and EndSession; without a word, all of them succeed.
+  void NextWatch(Status status) { Push(&watches_, std::move(status)); }
+  void NextUnsubscribe(Status status) { Push(&unsubscribes_, std::move(status)); }
+  void NextEndSession(Status status) { Push(&ends_, std::move(status)); }
+  // Runs during the next Unsubscribe that nothing runs during yet, before it is answered.
+  void DuringUnsubscribe(std::function<void()> action) {
+    const std::lock_guard lock(mutex_);
+    during_unsubscribe_.push_back(std::move(action));
+  }
   void SetSessionPresent(bool present) {
     const std::lock_guard lock(mutex_);
     session_present_ = present;
@@ -40,6 +50,30 @@ class FakeBroker {
   }
   Status TakeConnect() { return Take(&connects_); }
   Status TakeSubscribe() { return Take(&subscribes_); }
+  Status TakeWatch() {
+    {
+      const std::lock_guard lock(mutex_);
+      ++watched_;
+    }
+    return Take(&watches_);
+  }
+  size_t watches() const {
+    const std::lock_guard lock(mutex_);
+    return watched_;
+  }
+  Status TakeEndSession() { return Take(&ends_); }
+  Status TakeUnsubscribe() {
+    std::function<void()> action;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!during_unsubscribe_.empty()) {
+        action = std::move(during_unsubscribe_.front());
+        during_unsubscribe_.pop_front();
+      }
+    }
+    if (action) action();
+    return Take(&unsubscribes_);
+  }
   bool session_present() const {
     const std::lock_guard lock(mutex_);
     return session_present_;
@@ -62,7 +96,12 @@ class FakeBroker {
   std::vector<std::string> calls_;
   std::deque<Status> connects_;
   std::deque<Status> subscribes_;
+  std::deque<Status> watches_;
+  std::deque<Status> unsubscribes_;
+  std::deque<Status> ends_;
+  std::deque<std::function<void()>> during_unsubscribe_;
   bool session_present_ = false;
+  size_t watched_ = 0;
 };
 
 class FakeMqttClient final : public MqttClient {
@@ -83,7 +122,12 @@ class FakeMqttClient final : public MqttClient {
   }
   Status Unsubscribe(const std::vector<std::string>& /*filters*/) override {
     broker_.Note("unsubscribe");
-    return Status::Ok();
+    return broker_.TakeUnsubscribe();
+  }
+  Status Watch(const std::string& /*topic*/) override { return broker_.TakeWatch(); }
+  Status EndSession() override {
+    broker_.Note("end session");
+    return broker_.TakeEndSession();
   }
   void Disconnect() override { broker_.Note("disconnect"); }
 

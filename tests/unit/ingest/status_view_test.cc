@@ -23,7 +23,7 @@ using testing::IsEmpty;
 class StatusViewTest : public testing::Test {
  protected:
   void MakeReady() {
-    working_ = true;
+    phase_ = Phase::kWorking;
     health_.Succeeded(DatabaseHealth::Seen::kByWatcher);
     subscriber_.Start();
     ASSERT_TRUE(Soon([this] { return subscriber_.ready(); }));
@@ -55,19 +55,21 @@ class StatusViewTest : public testing::Test {
       accounting_,
       parts_.clock,
       [](const Status&) {}};
-  std::atomic<bool> working_{false};
+  std::atomic<Phase> phase_{Phase::kStarting};
+  std::atomic<bool> draining_{false};
   const std::string service_ = "ingest";
   const std::string mode_ = "topic";
   prometheus::Registry registry_;
   StageMetrics stages_{registry_};
   const StatusView view_{service_,     mode_,       *spool_.spool,    accounting_,
                          health_,      subscriber_, parts_.directory, parts_.limiter,
-                         parts_.flood, working_};
+                         parts_.flood, phase_,      draining_};
 };
 
 TEST_F(StatusViewTest, NamesEverythingThatIsMissing) {
   EXPECT_THAT(view_.ReasonsNotReady(),
-              ElementsAre("starting or draining", "broker: not connected yet", "database unknown"));
+              ElementsAre("starting: reading what is committed", "broker: not connected yet",
+                          "database unknown"));
   health_.Failed(DatabaseHealth::Seen::kByCommit, {"42501", "no", "", false, false});
   EXPECT_THAT(view_.ReasonsNotReady().back(), "database paused: 42501: no");
 }
@@ -82,6 +84,23 @@ TEST_F(StatusViewTest, IsReadyWhenNothingIsMissing) {
   EXPECT_EQ(ready["broker"], "subscribed");
   EXPECT_EQ(ready["identity_mode"], "topic");
   EXPECT_EQ(ready["spool"]["full"], false);
+}
+
+TEST_F(StatusViewTest, SaysThatItStops) {
+  MakeReady();
+  phase_ = Phase::kStopping;
+  EXPECT_THAT(view_.ReasonsNotReady(), ElementsAre("stopping"));
+}
+
+TEST_F(StatusViewTest, IsReadyWithANoteWhileTheDatabaseWantsAnOperator) {
+  MakeReady();
+  EXPECT_EQ(Ready()["notes"], json::array());
+  health_.SetConcern(Concern::kPartitionMissing, "no partition");
+  EXPECT_EQ(Ready()["ready"], true);
+  EXPECT_EQ(Ready()["notes"], json::array({"no partition"}));
+  const std::string page = RenderMetrics(view_, registry_);
+  EXPECT_THAT(page, HasSubstr("sluice_database_concern{concern=\"partition_missing\"} 1"));
+  EXPECT_THAT(page, HasSubstr("sluice_database_concern{concern=\"database_restored\"} 0"));
 }
 
 TEST_F(StatusViewTest, IsNotReadyWhileTheSpoolIsFull) {

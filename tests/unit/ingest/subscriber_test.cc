@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <future>
+#include <thread>
+
 #include "tests/support/fake_mqtt_client.h"
 #include "tests/support/ingest_fixture.h"
 
@@ -13,6 +16,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
+constexpr char kDropped[] = "$SYS/broker/publish/messages/dropped";
 constexpr char kSubscribe[] = "subscribe a/+ b/+";
 
 TEST(SharedFilters, PutTheGroupInFrontOfEveryTopic) {
@@ -186,6 +190,151 @@ TEST_F(SubscriberTest, CountsWhatAKeptSessionDeliversAgain) {
   EXPECT_EQ(Spooled(), 2U);
   EXPECT_EQ(accounting_.Snapshot().duplicates, 1U);
   EXPECT_TRUE(accounting_.Snapshot().Balances());
+}
+
+TEST_F(SubscriberTest, LeavesAfterTwoSilentRoundTripsAndEndsTheSession) {
+  StartAndWait();
+  subscriber_->Leave();
+  ASSERT_TRUE(Soon([this] { return subscriber_->left(); }));
+  subscriber_->Stop();
+  EXPECT_THAT(broker_.calls(),
+              ElementsAre("connect", kSubscribe, "unsubscribe", "unsubscribe", "end session"));
+  EXPECT_FALSE(subscriber_->ready());
+  EXPECT_EQ(subscriber_->problem(), "left for good");
+}
+
+TEST_F(SubscriberTest, ARoundTripThatBringsAMessageDoesNotCountAsSilent) {
+  StartAndWait();
+  broker_.DuringUnsubscribe([this] { Deliver("queued 1"); });
+  broker_.DuringUnsubscribe([] {});
+  broker_.DuringUnsubscribe([this] { Deliver("queued 2"); });
+  subscriber_->Leave();
+  ASSERT_TRUE(Soon([this] { return subscriber_->left(); }));
+  EXPECT_EQ(broker_.Count("unsubscribe"), 5U) << "queued, silent, queued, silent, silent";
+  EXPECT_EQ(Spooled(), 2U);
+}
+
+TEST_F(SubscriberTest, TheBrokersOwnFigureDoesNotDelayTheLeave) {
+  StartAndWait();
+  for (int i = 0; i < 2; ++i) {
+    broker_.DuringUnsubscribe([this] { Deliver("0", false, kDropped); });
+  }
+  subscriber_->Leave();
+  ASSERT_TRUE(Soon([this] { return subscriber_->left(); }));
+  EXPECT_EQ(broker_.Count("unsubscribe"), 2U);
+}
+
+TEST_F(SubscriberTest, ALateAnswerBehindMessagesKeepsTheConnectionWhileItLeaves) {
+  StartAndWait();
+  broker_.DuringUnsubscribe([this] { Deliver("queued"); });
+  broker_.NextUnsubscribe({ErrorCode::kUnavailable, "no answer in time"});
+  subscriber_->Leave();
+  ASSERT_TRUE(Soon([this] { return subscriber_->left(); }));
+  EXPECT_EQ(broker_.Count("connect"), 1U);
+  EXPECT_EQ(broker_.Count("unsubscribe"), 3U);
+}
+
+TEST_F(SubscriberTest, ConnectsAgainWithoutSubscribingWhenTheConnectionIsLostWhileItLeaves) {
+  StartAndWait();
+  broker_.SetSessionPresent(true);
+  broker_.DuringUnsubscribe([] {});
+  broker_.DuringUnsubscribe([this] { events_->OnConnectionLost("cut"); });
+  broker_.NextUnsubscribe(Status::Ok());
+  broker_.NextUnsubscribe({ErrorCode::kUnavailable, "cut"});
+  subscriber_->Leave();
+  ASSERT_TRUE(Soon([this] { return subscriber_->left(); }));
+  EXPECT_THAT(broker_.calls(), ElementsAre("connect", kSubscribe, "unsubscribe", "unsubscribe",
+                                           "connect", "unsubscribe", "unsubscribe", "end session"))
+      << "silence counts from the new connection on";
+}
+
+TEST_F(SubscriberTest, TriesAgainWhenTheUnsubscribeIsRefusedOrTheSessionDoesNotEnd) {
+  StartAndWait();
+  broker_.NextUnsubscribe({ErrorCode::kRejected, "no"});
+  broker_.NextEndSession({ErrorCode::kUnavailable, "did not end"});
+  subscriber_->Leave();
+  ASSERT_TRUE(Soon([this] { return subscriber_->left(); }));
+  EXPECT_THAT(broker_.calls(),
+              ElementsAre("connect", kSubscribe, "unsubscribe", "disconnect", "connect",
+                          "unsubscribe", "unsubscribe", "end session", "disconnect", "connect",
+                          "unsubscribe", "unsubscribe", "end session"));
+}
+
+TEST_F(SubscriberTest, ToldToLeaveWhilePausedItTakesTheQueueOnceItMay) {
+  StartAndWait();
+  subscriber_->Pause();
+  ASSERT_TRUE(Soon([this] { return broker_.Count("disconnect") == 1; }));
+  subscriber_->Leave();
+  EXPECT_FALSE(subscriber_->left());
+  subscriber_->Resume();
+  ASSERT_TRUE(Soon([this] { return subscriber_->left(); }));
+  EXPECT_THAT(broker_.calls(), ElementsAre("connect", kSubscribe, "disconnect", "connect",
+                                           "unsubscribe", "unsubscribe", "end session"));
+}
+
+TEST_F(SubscriberTest, ToldToLeaveBeforeTheStartItNeverSubscribes) {
+  subscriber_->Leave();
+  subscriber_->Start();
+  ASSERT_TRUE(Soon([this] { return subscriber_->left(); }));
+  EXPECT_THAT(broker_.calls(), ElementsAre("connect", "unsubscribe", "unsubscribe", "end session"));
+}
+
+TEST_F(SubscriberTest, AStopWhileItLeavesKeepsTheSession) {
+  StartAndWait();
+  std::promise<void> told;
+  std::promise<void> go;
+  broker_.DuringUnsubscribe([&] {
+    told.set_value();
+    go.get_future().wait();
+    Deliver("queued");
+  });
+  subscriber_->Leave();
+  told.get_future().wait();
+  std::thread stopping([this] { subscriber_->Stop(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  go.set_value();
+  stopping.join();
+  EXPECT_FALSE(subscriber_->left());
+  EXPECT_EQ(broker_.Count("end session"), 0U);
+  EXPECT_EQ(broker_.Count("disconnect"), 1U);
+}
+
+TEST_F(SubscriberTest, KnowsWhatTheBrokerDroppedOnceItSaysSo) {
+  StartAndWait();
+  EXPECT_EQ(subscriber_->broker_dropped(), std::nullopt);
+  for (const char* nonsense : {"", "-1", "7 messages", "99999999999999999999"}) {
+    Deliver(nonsense, false, kDropped);
+    EXPECT_EQ(subscriber_->broker_dropped(), std::nullopt) << nonsense;
+  }
+  Deliver("7", false, kDropped);
+  EXPECT_EQ(subscriber_->broker_dropped(), 7U);
+  Deliver("0", false, kDropped);
+  EXPECT_EQ(subscriber_->broker_dropped(), 0U) << "the broker was started anew";
+  EXPECT_EQ(accounting_.Snapshot().received, 0U);
+  EXPECT_EQ(accounting_.Snapshot().ignored, 0U);
+}
+
+TEST_F(SubscriberTest, WarnsWhenTheBrokerDropsMore) {
+  StartAndWait();
+  testing::internal::CaptureStderr();
+  for (const char* figure : {"0", "3", "3", "0", "0"}) Deliver(figure, false, kDropped);
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("broker_dropped_messages"));
+  EXPECT_EQ(log.find("broker_dropped_messages"), log.rfind("broker_dropped_messages"));
+}
+
+TEST_F(SubscriberTest, ABrokerThatHidesItsFigureIsGoodEnoughAndAskedOnce) {
+  broker_.NextWatch({ErrorCode::kRejected, "not allowed"});
+  StartAndWait();
+  Reconnect();
+  EXPECT_EQ(broker_.watches(), 1U);
+}
+
+TEST_F(SubscriberTest, ABrokerThatFailsOverItsFigureIsAskedThreeTimes) {
+  for (int i = 0; i < 3; ++i) broker_.NextWatch({ErrorCode::kUnavailable, "cut"});
+  StartAndWait();
+  for (int i = 0; i < 4; ++i) Reconnect();
+  EXPECT_EQ(broker_.watches(), 3U);
 }
 
 TEST_F(SubscriberTest, TakesNothingForADuplicateAfterTheSessionWasLost) {
