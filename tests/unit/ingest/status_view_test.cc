@@ -86,6 +86,12 @@ TEST_F(StatusViewTest, IsReadyWhenNothingIsMissing) {
   EXPECT_EQ(ready["spool"]["full"], false);
 }
 
+TEST_F(StatusViewTest, IsNotReadyWhileItDrains) {
+  MakeReady();
+  draining_ = true;
+  EXPECT_THAT(view_.ReasonsNotReady(), ElementsAre("draining: broker: "));
+}
+
 TEST_F(StatusViewTest, SaysThatItStops) {
   MakeReady();
   phase_ = Phase::kStopping;
