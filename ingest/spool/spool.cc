@@ -60,7 +60,7 @@ class Spool::Impl {
 
   void ApplyReconnect();
   void LeaveOut(const std::vector<SeqRange>& ranges);
-  void Rewind(const std::vector<SeqRange>& committed, uint64_t ledger_last);
+  void RewindIfForgotten(const std::vector<SeqRange>& committed, uint64_t ledger_last);
   Status PersistWatermark();
   Status Trim();
   Status RenewSpare();
@@ -190,14 +190,13 @@ void Spool::Impl::SkipCommitted(const std::vector<SeqRange>& committed) {
     next_seq_ = ledger_last + 1;
     tail_.Publish(ledger_last);
   }
-  if (ledger_last < persisted_) Rewind(committed, ledger_last);
+  RewindIfForgotten(committed, ledger_last);
   LeaveOut(ranges);
 }
 
 // The ledger keeps its rows for what is on disk, so what is on disk and not in the ledger is not in
-// that database. The lower watermark is persisted at once: after a crash in the middle the ledger
-// knows later numbers again, and nothing but the watermark would tell.
-void Spool::Impl::Rewind(const std::vector<SeqRange>& committed, uint64_t ledger_last) {
+// that database. The lower watermark is persisted at once: what is trimmed is gone for good.
+void Spool::Impl::RewindIfForgotten(const std::vector<SeqRange>& committed, uint64_t ledger_last) {
   const uint64_t watermark = persisted_;
   const uint64_t lowered = std::min(watermark, segments_.Find(1)->first_seq - 1);
   std::vector<SeqRange> accounted = committed;
@@ -206,10 +205,12 @@ void Spool::Impl::Rewind(const std::vector<SeqRange>& committed, uint64_t ledger
   for (const SeqRange& range : accounted) {
     known.Complete({range.first, std::min(range.last, watermark)});
   }
+  const uint64_t held = watermark - known.watermark() - known.done_beyond();
+  if (held == 0 && ledger_last >= watermark) return;
   {
     const std::lock_guard lock(progress_mutex_);
     forgotten_gone_ = lowered > ledger_last ? lowered - ledger_last : 0;
-    forgotten_held_ = watermark - known.watermark() - known.done_beyond();
+    forgotten_held_ = held;
     progress_ = Progress(lowered);
   }
   reader_.Rewind(lowered + 1);
@@ -323,13 +324,19 @@ Status Spool::Impl::Trim() {
     }
     removable = std::min(removable, kept_from);
   }
-  for (size_t i = 0; i < removable && segments[i]->last_seq.load() <= persisted_; ++i) {
+  size_t removed = 0;
+  Status status;
+  while (removed < removable && segments[removed]->last_seq.load() <= persisted_) {
     SLUICE_FAILPOINT("spool.before_unlink");
-    Status removed = fs_.Remove(segments[i]->path);
-    if (!removed.ok() && removed.code() != ErrorCode::kNotFound) return removed;
-    segments_.RemoveFirst();
+    status = fs_.Remove(segments[removed]->path);
+    if (!status.ok() && status.code() != ErrorCode::kNotFound) break;
+    status = Status::Ok();
+    ++removed;
   }
-  return Status::Ok();
+  // The ledger forgets what is not on disk: it must not come back with a power cut.
+  if (removed > 0 && status.ok()) status = fs_.SyncDirectory(options_.directory);
+  for (; removed > 0; --removed) segments_.RemoveFirst();
+  return status;
 }
 
 // Also decides whether the spool is full.

@@ -112,9 +112,10 @@ class Spool {
   // What the ledger says is committed beyond the watermark, in any order. Call once, after Open and
   // before the first NextChunk and Append; these records are counted as completed and not handed
   // out. When the ledger knows a later record than the spool (a power cut took it), numbering goes
-  // on beyond it, so that no number is used twice. When the ledger ends before the watermark, the
-  // database was restored from an older backup: everything that is still on disk and not in the
-  // ledger is handed out again, and the watermark goes back for it.
+  // on beyond it, so that no number is used twice. The ledger has a row for every completed
+  // record that is on disk. If one has none, or the ledger ends before the watermark, the database
+  // was restored from an older backup: everything on disk that is not in the ledger is handed out
+  // again, and the watermark goes back for it.
   void SkipCommitted(const std::vector<SeqRange>& committed);
 
   // Appends, or recognises a redelivery: a message with the broker's DUP flag that equals one of

@@ -53,7 +53,25 @@ TEST_F(SpoolWithAnOlderDatabase, CountsWhatIsNotOnDiskAnyMore) {
   EXPECT_EQ(damaged_, 0U);
 }
 
-// The ledger knows later numbers again by then; only the watermark still tells.
+// It was set back under a running daemon, which has committed more since.
+TEST_F(SpoolWithAnOlderDatabase, IsNoticedByAHoleInTheLedger) {
+  CommitNumbers(30);
+  KillAndOpen();
+  spool_->SkipCommitted({{1, 10}, {21, 30}});
+  EXPECT_EQ(spool_->stats().forgotten_held, 10U);
+  EXPECT_EQ(Drain(), Numbers(11, 20));
+}
+
+TEST_F(SpoolWithAnOlderDatabase, IsNotOneWhoseRowsOfTrimmedRecordsArePruned) {
+  CommitNumbers(3000);
+  const uint64_t first = spool_->stats().first_on_disk;
+  ASSERT_GT(first, 101U);
+  KillAndOpen();
+  spool_->SkipCommitted({{first - 5, 3000}});
+  EXPECT_EQ(spool_->stats().backlog_records, 0U);
+  EXPECT_EQ(spool_->watermark(), 3000U);
+}
+
 TEST_F(SpoolWithAnOlderDatabase, GoesOnAfterAKillInTheMiddle) {
   CommitNumbers(20);
   KillAndOpen();
@@ -89,11 +107,11 @@ TEST_F(SpoolWithAnOlderDatabase, IsNotOneThatIsNewItself) {
   EXPECT_EQ(spool_->stats().backlog_records, 0U);
 }
 
-TEST_F(SpoolWithAnOlderDatabase, IsNotOneWhoseLedgerReachesTheWatermark) {
+TEST_F(SpoolWithAnOlderDatabase, IsNotOneThatHasARowForEverythingOnDisk) {
   CommitNumbers(10);
   KillAndOpen();
-  spool_->SkipCommitted({{8, 10}});
-  EXPECT_EQ(spool_->stats().backlog_records, 0U) << "rows of what left the disk are pruned";
+  spool_->SkipCommitted({{1, 6}, {7, 10}});
+  EXPECT_EQ(spool_->stats().backlog_records, 0U);
   EXPECT_EQ(spool_->watermark(), 10U);
 }
 
