@@ -81,8 +81,11 @@ std::unique_ptr<Chunk> ChunkReader::Next(size_t max_records, size_t max_bytes,
 // Opens the segment that holds the cursor. When it is missing, the draft covers what is missing.
 ChunkReader::Position ChunkReader::Locate(Draft* draft) {
   std::shared_ptr<const Segment> segment = segments_.Find(cursor_);
+  draft->segment = segment;
   if (segment == segment_) return Position::kReady;
   if (segment->first_seq > cursor_) {
+    LogError("spool_segment_missing",
+             {{"before", segment->path}, {"first", cursor_}, {"last", segment->first_seq - 1}});
     CountMissing(draft, std::min(segment->first_seq - 1, SkipLimit()));
     return Position::kMissing;
   }
@@ -112,7 +115,8 @@ ChunkReader::Filled ChunkReader::Fill(Draft* draft) {
   while (draft->expected <= stop && draft->found.size() < draft->max_records) {
     if (draft->found.empty()) reader_.DropBefore();
     RecordReader::Step step = reader_.Peek(end);
-    if (step == RecordReader::Step::kGarbage) {
+    const bool whole = step != RecordReader::Step::kGarbage;
+    if (!whole) {
       // The search drops what was read, so what was found before is handed out first.
       if (!draft->found.empty()) return Filled::kComplete;
       step = reader_.FindRecord(end);
@@ -123,6 +127,7 @@ ChunkReader::Filled ChunkReader::Fill(Draft* draft) {
       return draft->found.empty() ? Filled::kFailed : Filled::kComplete;
     }
     if (step == RecordReader::Step::kEnd || reader_.header().seq > stop) {
+      if (whole && step == RecordReader::Step::kEnd) SayMissing(*draft, reader_.header().seq + 1);
       CountMissing(draft, stop);
     } else if (!TakeRecord(draft)) {
       return Filled::kComplete;
@@ -163,6 +168,14 @@ void ChunkReader::CountMissing(Draft* draft, uint64_t last) const {
   draft->expected = last + 1;
 }
 
+// A segment whose records are whole to the end, and yet the next one on disk begins too late.
+void ChunkReader::SayMissing(const Draft& draft, uint64_t first) const {
+  const std::string& after = draft.segment->path;
+  const std::string directory = after.substr(0, after.rfind('/') + 1);
+  LogError("spool_segment_missing",
+           {{"file", directory + SegmentName(first)}, {"after", after}, {"first", first}});
+}
+
 // Until the chunk is complete or `linger` has passed since its first record was received. False
 // after Stop.
 bool ChunkReader::Linger(Draft* draft, std::chrono::milliseconds linger) {
@@ -195,8 +208,10 @@ std::unique_ptr<Chunk> ChunkReader::Finish(Draft draft) {
   }
   if (draft.damaged > 0) {
     damaged_.fetch_add(draft.damaged, std::memory_order_relaxed);
-    LogError("spool_records_damaged",
-             {{"count", draft.damaged}, {"between", chunk->first_seq}, {"and", chunk->last_seq}});
+    LogError("spool_records_damaged", {{"count", draft.damaged},
+                                       {"between", chunk->first_seq},
+                                       {"and", chunk->last_seq},
+                                       {"file", draft.segment->path}});
   }
   cursor_ = draft.expected;
   PassSkipped();

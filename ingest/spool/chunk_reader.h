@@ -46,6 +46,7 @@ class ChunkReader {
   struct Draft {
     size_t max_records = 0;
     size_t max_bytes = 0;
+    std::shared_ptr<const Segment> segment;
     uint64_t expected = 0;  // the next number; everything before it is in the chunk
     uint64_t damaged = 0;
     size_t bytes = 0;
@@ -71,6 +72,7 @@ class ChunkReader {
   Filled Fill(Draft* draft);
   bool TakeRecord(Draft* draft);
   void CountMissing(Draft* draft, uint64_t last) const;
+  void SayMissing(const Draft& draft, uint64_t first) const;
   bool Linger(Draft* draft, std::chrono::milliseconds linger);
   std::unique_ptr<Chunk> Finish(Draft draft);
   void SetProblem(const std::string& problem);

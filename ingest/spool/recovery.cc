@@ -66,6 +66,10 @@ Result<RecoveredSpool> Recovery::Run() {
     return fresh;
   }
   BuildSegments();
+  if (!found_.watermark) {
+    LogWarning("spool_watermark_missing", {{"file", Path(std::string(kWatermarkName))},
+                                           {"starting_at", candidates_.front().first_seq}});
+  }
   if (Status cut = CutTail(); !cut.ok()) return cut;
   return std::move(found_);
 }

@@ -14,13 +14,12 @@ SegmentWriter::SegmentWriter(const SpoolOptions& options, const Uuid& spool, Fil
 
 Status SegmentWriter::Resume() {
   const std::lock_guard lock(files_mutex_);
-  for (const auto& segment : segments_.All()) {
-    Result<std::unique_ptr<WritableFile>> file = fs_.OpenAppend(segment->path);
-    if (!file.ok()) return file.status();
-    sealed_.push_back({std::move(*file), segment});
-  }
+  for (const auto& segment : segments_.All()) sealed_.push_back({nullptr, segment});
   active_ = std::move(sealed_.back());
   sealed_.pop_back();
+  Result<std::unique_ptr<WritableFile>> file = fs_.OpenAppend(active_.segment->path);
+  if (!file.ok()) return file.status();
+  active_.file = *std::move(file);
   const Status reserved = fs_.Reserve(active_.segment->path, options_.segment_bytes);
   if (!reserved.ok()) LogWarning("spool_reserve_failed", {{"error", reserved.message()}});
   return Status::Ok();
@@ -117,8 +116,7 @@ Status SegmentWriter::Sync() {
   }
   Status status;
   for (const OpenFile& file : sealed) {
-    if (status = file.file->Sync(); !status.ok()) return Fail(file.segment->path, status);
-    (void)file.file->Truncate(file.segment->end.load(std::memory_order_acquire));
+    if (status = SyncSealed(file); !status.ok()) return Fail(file.segment->path, status);
   }
   if (status = active.file->Sync(); !status.ok()) return Fail(active.segment->path, status);
   SLUICE_FAILPOINT("spool.after_sync");
@@ -132,9 +130,21 @@ void SegmentWriter::ReleaseSealed() {
     const std::lock_guard lock(files_mutex_);
     sealed.swap(sealed_);
   }
-  for (const OpenFile& file : sealed) {
-    (void)file.file->Truncate(file.segment->end.load(std::memory_order_acquire));
+  for (const OpenFile& file : sealed) (void)SyncSealed(file);
+}
+
+// One at a time is open here: a backlog may have more segments than a process may have files.
+Status SegmentWriter::SyncSealed(OpenFile file) {
+  if (!file.file) {
+    Result<std::unique_ptr<WritableFile>> opened = fs_.OpenAppend(file.segment->path);
+    if (!opened.ok()) return opened.status();
+    file.file = *std::move(opened);
   }
+  if (options_.sync != SpoolSync::kNone) {
+    if (Status synced = file.file->Sync(); !synced.ok()) return synced;
+  }
+  (void)file.file->Truncate(file.segment->end.load(std::memory_order_acquire));
+  return Status::Ok();
 }
 
 // Names the file, because the open file still goes by the name that the spare had.

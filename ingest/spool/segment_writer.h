@@ -52,11 +52,12 @@ class SegmentWriter {
 
  private:
   struct OpenFile {
-    std::shared_ptr<WritableFile> file;
+    std::shared_ptr<WritableFile> file;  // null for a segment that an earlier process sealed
     std::shared_ptr<Segment> segment;
   };
 
   Status Fail(const std::string& file, const Status& status);
+  Status SyncSealed(OpenFile file);
   Status RollTo(uint64_t first_seq, uint64_t last_seq);
   Status MakeSpareLocked();
   void Activate(OpenFile next, uint64_t last_seq);

@@ -53,6 +53,7 @@ class Spool::Impl {
   void Stop() { tail_.Stop(); }
   void Maintain();
   Status Sync() { return writer_.Sync(); }
+  Status failure() const { return writer_.failure(); }
   SpoolStats stats() const;
 
  private:
@@ -142,6 +143,7 @@ Status Spool::Impl::Start(const RecoveredSpool& found) {
   for (const auto& segment : found.segments) segments_.Add(segment);
   const uint64_t watermark = persisted_;
   next_seq_ = std::max(found.last_seq, watermark) + 1;
+  (void)watermark_file_.Reserve();  // a failure is for Maintain to tell
   gaps_ = found.gaps;
   if (found.segments.empty()) {
     if (Status made = writer_.Roll(next_seq_, next_seq_ - 1); !made.ok()) return made;
@@ -473,6 +475,9 @@ void Spool::Maintain() {
 }
 Status Spool::Sync() {
   return impl_->Sync();
+}
+Status Spool::failure() const {
+  return impl_->failure();
 }
 SpoolStats Spool::stats() const {
   return impl_->stats();

@@ -142,6 +142,9 @@ class Spool {
   // Syncs what has been appended so far.
   Status Sync();
 
+  // The first failed write or sync, after which every Append fails; Ok while there is none.
+  Status failure() const;
+
   SpoolStats stats() const;
 
  private:

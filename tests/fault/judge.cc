@@ -56,6 +56,7 @@ Judgement Judge(PgConnection& db, const AckLog& published, const MqttTap* tap) {
     if (count(stored, id) + count(kept, id) > 0) return;
     ++judgement.lost;
     judgement.example_lost = id;
+    judgement.lost_ids.insert(id);
   };
   for (const auto& [id, good] : published) {
     expect(id);

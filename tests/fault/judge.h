@@ -17,6 +17,7 @@ struct Judgement {
   size_t duplicated = 0;        // D: rows and quarantine entries beyond one for each message
   size_t wrongly_accepted = 0;  // W: rows of messages with a fault
   std::string example_lost;     // an id, when there is one
+  std::unordered_set<std::string> lost_ids;
   std::string example_duplicated;
 };
 
