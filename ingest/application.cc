@@ -14,6 +14,7 @@
 #include "base/http_server.h"
 #include "base/log.h"
 #include "ingest/database_writer.h"
+#include "ingest/descriptors.h"
 #include "ingest/drained_mark.h"
 #include "ingest/housekeeper.h"
 #include "ingest/ledger.h"
@@ -200,12 +201,20 @@ class Daemon {
         maintained = now;
         spool_->Maintain();
       }
+      StopIfTheDiskIsBroken();
       HoldBackWhenFull();
       if (now - said >= std::chrono::microseconds(settings_.log_stats_every).count()) {
         said = now;
         LogInfo("stats", {{"accounting", accounting_.Snapshot().Line()}});
       }
     }
+  }
+
+  // What was acknowledged since the last good sync may be gone; more must not follow. A full disk
+  // is no reason: the backlog can still be written, and that makes room.
+  void StopIfTheDiskIsBroken() {
+    const Status failure = spool_->failure();
+    if (failure.code() == ErrorCode::kIo) FailStop(failure);
   }
 
   void HoldBackWhenFull() {
@@ -309,6 +318,7 @@ Status RunIngest(const Settings& settings) {
   ConfigureLog(settings.log_level, settings.log_format, settings.service_name);
   SignalWaiter::BlockSignals();
   WarnAboutTrust(settings);
+  if (Status status = EnsureDescriptors(DescriptorsNeeded(settings)); !status.ok()) return status;
   auto spool = Spool::Open(SpoolOptionsFrom(settings), SystemFileSystem(), SystemClock());
   if (!spool.ok()) return spool.status();
   if (Status status = RemoveDrainedMark(settings.spool_dir); !status.ok()) return status;

@@ -34,7 +34,7 @@ std::vector<std::string> StatusView::ReasonsNotReady() const {
                       (db.reason.empty() ? "" : ": " + db.reason));
   }
   const SpoolStats stats = spool.stats();
-  if (stats.full) reasons.push_back("spool: " + stats.problem);
+  if (!stats.problem.empty()) reasons.push_back("spool: " + stats.problem);
   return reasons;
 }
 

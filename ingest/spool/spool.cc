@@ -122,7 +122,7 @@ Spool::Impl::Impl(const SpoolOptions& options, FileSystem& fs, Clock& clock,
       writer_(options_, uuid_, fs, clock, segments_),
       reader_(fs, clock, segments_, tail_, uuid_, FirstWatermark(found) + 1),
       watermark_file_(fs, options_.directory),
-      memory_(options_.redelivery_window),
+      memory_(std::max(options_.redelivery_window, options_.redelivery_memory)),
       progress_(FirstWatermark(found)),
       persisted_(FirstWatermark(found)),
       watermark_on_disk_(found.watermark.has_value()) {}
@@ -235,9 +235,13 @@ Result<AppendOutcome> Spool::Impl::Append(const SpoolMessage& message) {
   if (record_.size() < size) record_.resize(size);
   EncodeBody(message, record_.data());
   const std::string_view record(record_.data(), size);
-  const RedeliveryMemory::Fingerprint fingerprint =
-      memory_.FingerprintOf(IdentityOf(record.substr(kRecordHeaderSize)));
-  if (message.duplicate && memory_.Match(fingerprint)) return AppendOutcome::kDuplicate;
+  const std::string_view identity = IdentityOf(record.substr(kRecordHeaderSize));
+  const auto fingerprint = memory_.FingerprintOf(identity, message.packet_id);
+  // What an earlier process appended is remembered without its packet id.
+  if (message.duplicate &&
+      (memory_.Match(fingerprint) || memory_.Match(memory_.FingerprintOf(identity, 0)))) {
+    return AppendOutcome::kDuplicate;
+  }
 
   EncodeHeader(next_seq_, key_, record_.data(), size);
   if (Status written = writer_.Append(record, next_seq_); !written.ok()) return written;
@@ -335,8 +339,10 @@ Status Spool::Impl::Trim() {
     status = Status::Ok();
     ++removed;
   }
-  // The ledger forgets what is not on disk: it must not come back with a power cut.
-  if (removed > 0 && status.ok()) status = fs_.SyncDirectory(options_.directory);
+  // The ledger forgets what is not in the list: it must not come back with a power cut.
+  if (removed > 0) {
+    if (Status synced = fs_.SyncDirectory(options_.directory); !synced.ok()) return synced;
+  }
   for (; removed > 0; --removed) segments_.RemoveFirst();
   return status;
 }

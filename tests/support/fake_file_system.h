@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <set>
 #include <string>
 #include <string_view>
@@ -37,6 +38,13 @@ class FakeFileSystem final : public FileSystem {
   std::unique_ptr<FakeFileSystem> AfterKill() const;
   // After a power cut now: only what was synced.
   std::unique_ptr<FakeFileSystem> AfterPowerCut() const;
+  // The same, but of what was not synced any part may have come to the disk: names, and sectors of
+  // the files, in no order. What is missing of a file that has grown reads as zeros.
+  std::unique_ptr<FakeFileSystem> AfterPowerCut(std::mt19937& random) const;
+  // The power goes during the n-th change from now, 1 being the next: that one and all later ones
+  // fail and leave nothing behind.
+  void LosePowerAt(uint64_t change);
+  bool powerless() const;
 
   void SetCapacity(uint64_t bytes);            // all files together, with what is reserved
   void FailWrites(bool fail);                  // EIO, after half of the bytes
@@ -70,7 +78,10 @@ class FakeFileSystem final : public FileSystem {
   static Status NoSpace(const std::string& what) {
     return {ErrorCode::kNoSpace, what + ": No space left on device"};
   }
+  static std::string SomeOf(const Node& node, std::mt19937& random);
   uint64_t Used() const;
+  // Counts a change; true when there is no power for it.
+  bool Powerless() { return changes_left_ == 0 || --changes_left_ == 0; }
 
   mutable std::mutex mutex_;
   NameMap names_;
@@ -82,6 +93,7 @@ class FakeFileSystem final : public FileSystem {
   uint64_t fail_reads_from_ = 0;
   uint64_t fail_reads_to_ = 0;
   uint64_t syncs_ = 0;
+  uint64_t changes_left_ = std::numeric_limits<uint64_t>::max();
 };
 
 class FakeFileSystem::Writable final : public WritableFile {
@@ -90,6 +102,7 @@ class FakeFileSystem::Writable final : public WritableFile {
 
   Status Append(std::string_view bytes) override {
     const std::lock_guard lock(fs_.mutex_);
+    if (fs_.Powerless()) return BadDisk("write");
     if (fs_.fail_writes_) {
       node_->bytes.append(bytes.substr(0, bytes.size() / 2));
       return BadDisk("write");
@@ -107,13 +120,14 @@ class FakeFileSystem::Writable final : public WritableFile {
   Status Sync() override {
     const std::lock_guard lock(fs_.mutex_);
     ++fs_.syncs_;
-    if (fs_.fail_syncs_) return BadDisk("fdatasync");
+    if (fs_.fail_syncs_ || fs_.Powerless()) return BadDisk("fdatasync");
     node_->durable = node_->bytes;
     return Status::Ok();
   }
 
   Status Truncate(uint64_t size) override {
     const std::lock_guard lock(fs_.mutex_);
+    if (fs_.Powerless()) return BadDisk("ftruncate");
     node_->bytes.resize(size);
     node_->reserved = size;
     return Status::Ok();
@@ -177,6 +191,7 @@ inline Result<std::vector<std::string>> FakeFileSystem::List(const std::string& 
 
 inline Result<std::unique_ptr<WritableFile>> FakeFileSystem::OpenAppend(const std::string& path) {
   const std::lock_guard lock(mutex_);
+  if (!names_.contains(path) && Powerless()) return BadDisk("open");
   std::shared_ptr<Node>& node = names_[path];
   if (!node) node = std::make_shared<Node>();
   return {std::make_unique<Writable>(*this, node)};
@@ -193,6 +208,7 @@ inline Status FakeFileSystem::Reserve(const std::string& path, uint64_t size) {
   const std::lock_guard lock(mutex_);
   const auto it = names_.find(path);
   if (it == names_.end()) return NotFound(path);
+  if (Powerless()) return BadDisk("fallocate");
   Node& node = *it->second;
   const uint64_t now = std::max<uint64_t>(node.reserved, node.bytes.size());
   if (size > now && Used() + size - now > capacity_) return NoSpace("fallocate " + path);
@@ -204,6 +220,7 @@ inline Status FakeFileSystem::Rename(const std::string& from, const std::string&
   const std::lock_guard lock(mutex_);
   const auto it = names_.find(from);
   if (it == names_.end()) return NotFound(from);
+  if (Powerless()) return BadDisk("rename");
   names_[to] = it->second;
   names_.erase(from);
   return Status::Ok();
@@ -211,12 +228,13 @@ inline Status FakeFileSystem::Rename(const std::string& from, const std::string&
 
 inline Status FakeFileSystem::Remove(const std::string& path) {
   const std::lock_guard lock(mutex_);
+  if (Powerless()) return BadDisk("unlink");
   return names_.erase(path) == 1 ? Status::Ok() : NotFound(path);
 }
 
 inline Status FakeFileSystem::SyncDirectory(const std::string&) {
   const std::lock_guard lock(mutex_);
-  if (fail_syncs_) return BadDisk("fsync");
+  if (fail_syncs_ || Powerless()) return BadDisk("fsync");
   durable_names_ = names_;
   return Status::Ok();
 }
@@ -247,6 +265,52 @@ inline std::unique_ptr<FakeFileSystem> FakeFileSystem::AfterPowerCut() const {
   }
   copy->durable_names_ = copy->names_;
   return copy;
+}
+
+inline std::string FakeFileSystem::SomeOf(const Node& node, std::mt19937& random) {
+  constexpr size_t kSector = 512;
+  const auto [least, most] = std::minmax({node.durable.size(), node.bytes.size()});
+  std::string some(std::uniform_int_distribution<size_t>(least, most)(random), '\0');
+  for (size_t at = 0; at < some.size(); at += kSector) {
+    const std::string& from = random() % 2 == 0 ? node.durable : node.bytes;
+    const size_t size = std::min(kSector, some.size() - at);
+    if (at < from.size()) from.copy(some.data() + at, size, at);
+  }
+  // A sector holds what was synced in it, whichever of its versions came to the disk.
+  const size_t same = static_cast<size_t>(
+      std::mismatch(node.durable.begin(), node.durable.end(), node.bytes.begin(), node.bytes.end())
+          .first -
+      node.durable.begin());
+  some.replace(0, std::min(same, some.size()), node.durable, 0, std::min(same, some.size()));
+  return some;
+}
+
+inline std::unique_ptr<FakeFileSystem> FakeFileSystem::AfterPowerCut(std::mt19937& random) const {
+  auto copy = std::make_unique<FakeFileSystem>();
+  const std::lock_guard lock(mutex_);
+  NameMap before = names_;
+  before.insert(durable_names_.begin(), durable_names_.end());
+  for (const auto& [path, any] : before) {
+    const NameMap& from = random() % 2 == 0 ? durable_names_ : names_;
+    const auto found = from.find(path);
+    if (found != from.end()) {
+      auto kept = std::make_shared<Node>();
+      kept->bytes = kept->durable = SomeOf(*found->second, random);
+      copy->names_[path] = kept;
+    }
+  }
+  copy->durable_names_ = copy->names_;
+  return copy;
+}
+
+inline void FakeFileSystem::LosePowerAt(uint64_t change) {
+  const std::lock_guard lock(mutex_);
+  changes_left_ = change;
+}
+
+inline bool FakeFileSystem::powerless() const {
+  const std::lock_guard lock(mutex_);
+  return changes_left_ == 0;
 }
 
 inline void FakeFileSystem::SetCapacity(uint64_t bytes) {
