@@ -48,7 +48,7 @@ class CredentialStore {
   // One query for all keys; the answer has one entry a key, in order.
   virtual PgResult<std::vector<DeviceRef>> Lookup(std::span<const DeviceKeyView> keys) = 0;
   // AUTO_PROVISION: adds the device at that site without a token, if a subscription has room. An
-  // error of class 22, 23 or 54 means that the tables refuse this device, and would again.
+  // error of class 22, 23, 54 or P0 means that the tables refuse this device, and would again.
   virtual PgResult<Provisioned> Provision(DeviceKeyView key, std::string_view site_id) = 0;
 };
 

@@ -22,7 +22,8 @@ std::string_view ConcernName(Concern concern) {
 Failure Classify(const PgError& error) {
   constexpr std::array<std::string_view, 8> kRetry = {"08", "25", "40", "53",
                                                       "55", "57", "58", "XX"};
-  constexpr std::array<std::string_view, 3> kPoison = {"22", "23", "54"};
+  // P0: what a trigger raises by itself.
+  constexpr std::array<std::string_view, 4> kPoison = {"22", "23", "54", "P0"};
   if (error.sqlstate.empty()) return Failure::kRetry;
   const std::string_view group = std::string_view(error.sqlstate).substr(0, 2);
   if (std::find(kRetry.begin(), kRetry.end(), group) != kRetry.end()) return Failure::kRetry;

@@ -21,7 +21,7 @@ std::string_view DatabaseStateName(DatabaseState state);  // "up", …
 enum class Failure {
   kRetry,     // 08, 25, 40, 53, 55, 57, 58, XX, lost connections, deadlines
   kOperator,  // 28, 3D, 3F, 42 and whatever else is not listed here
-  kPoison,    // 22, 23, 54: a row's own fault, if it happened while copying rows
+  kPoison,    // 22, 23, 54, P0: a row's own fault, if it happened while copying rows
 };
 Failure Classify(const PgError& error);
 

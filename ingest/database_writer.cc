@@ -18,6 +18,8 @@ namespace {
 
 // A failed class of PostgreSQL's own choosing, so that Classify pauses: the breaker's error.
 constexpr const char* kBreakerState = "F0000";
+// Of a COPY that goes around guilty messages; below, round trips cost more than rows.
+constexpr size_t kShortestReach = 64;
 // How long a day's partition is taken to be there: retention may drop it, an operator may make it.
 constexpr std::chrono::minutes kForgetDays{10};
 
@@ -262,21 +264,29 @@ PgStatus DatabaseWriter::CopyInSavepoint(PgConnection& db, const Batch& batch,
 }
 
 // Every COPY runs in a savepoint. A failure's CONTEXT names the line, so each guilty message costs
-// three COPYs at most; without a line (a trigger at the end of the statement) the range is halved.
+// four COPYs at most; without a line (a trigger at the end of the statement) the range is halved.
+// A COPY reaches twice as far as the last guilty one was away: all that follows would be sent in
+// vain, again and again, when the guilty are many.
 PgStatus DatabaseWriter::CopyAroundPoison(PgConnection& db, Batch* batch) {
   const Accepted accepted = AcceptedOf(batch);
   std::vector<std::span<Message* const>> open{accepted};
   size_t copies = 0;
   size_t guilty = 0;
   bool any_stored = false;
+  size_t reach = accepted.size();
   while (!open.empty()) {
-    const std::span<Message* const> part = open.back();
+    std::span<Message* const> part = open.back();
     open.pop_back();
     if (part.empty()) continue;
+    if (part.size() > reach) {
+      open.push_back(part.subspan(reach));
+      part = part.first(reach);
+    }
     ++copies;
     auto copied = CopyInSavepoint(db, *batch, part);
     if (copied.ok()) {
       any_stored = true;
+      reach *= 2;
       continue;
     }
     if (!IsPoison(copied.error())) return copied;
@@ -292,6 +302,7 @@ PgStatus DatabaseWriter::CopyAroundPoison(PgConnection& db, Batch* batch) {
     const auto line = LineOf(copied.error());
     const auto named = line ? MessageOfRow(part, *line) : std::nullopt;
     const size_t middle = named.value_or(part.size() / 2);
+    if (named) reach = std::max(kShortestReach, 2 * middle);
     // Worked on from the back: what comes before the guilty one first, as it is likely good.
     open.push_back(part.subspan(named ? middle + 1 : middle));
     if (named) open.push_back(part.subspan(middle, 1));

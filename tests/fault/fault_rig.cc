@@ -17,7 +17,6 @@ constexpr const char* kTenants = "5";
 constexpr const char* kDevices = "100";
 // Each leaves a payload that the judge can read the number in.
 constexpr const char* kBadKinds = "wrong_token,no_token,wrong_site,unknown_device,tenant_mismatch";
-constexpr const char* kPercentEach = "1";
 constexpr int64_t kNumbersPerFleet = 1'000'000'000;
 
 Env WithRoomForRejects(const Env& env) {
@@ -60,6 +59,14 @@ FaultRig::FaultRig(const Env& env, PostgresServer* server)
 
 FaultRig::~FaultRig() = default;
 
+std::unique_ptr<TcpProxy> FaultRig::AnotherBrokerLine() {
+  const int first = lines_++ * MqttTap::kLineNumbers;
+  return std::make_unique<TcpProxy>(
+      broker().port(), [this, first](int connection, bool to_server, std::string_view bytes) {
+        tap_.See(first + connection, to_server, bytes);
+      });
+}
+
 void FaultRig::StartFleetProcess(const std::vector<std::string>& amount, int rate) {
   std::vector<std::string> argv = {BinaryPath("sluice-loadtest"),
                                    "fleet",
@@ -74,7 +81,7 @@ void FaultRig::StartFleetProcess(const std::vector<std::string>& amount, int rat
                                    "--kinds",
                                    kBadKinds,
                                    "--bad-percent",
-                                   kPercentEach,
+                                   percent_of_each_fault_,
                                    "--seed",
                                    std::to_string(Seed()),
                                    "--first-seq",

@@ -30,7 +30,11 @@ class FaultRig {
   TcpProxy& broker_line() { return broker_line_; }      // daemon → broker
   TcpProxy& database_line() { return database_line_; }  // daemon → PostgreSQL
   const MqttTap& tap() const { return tap_; }
+  // A second daemon's line to the broker; the same tap reads along.
+  std::unique_ptr<TcpProxy> AnotherBrokerLine();
 
+  // From the next fleet on, every message is good.
+  void OnlyGood() { percent_of_each_fault_ = "0"; }
   // Publishes until FinishFleet. May be called again after that: the numbers go on.
   void StartFleet(int rate);
   // Publishes exactly `messages` at `rate` and returns when all of them are acknowledged.
@@ -40,7 +44,7 @@ class FaultRig {
 
   // Waits until the daemon has taken and committed everything, checks its equation
   // (received = stored + quarantined + duplicates + spooled), and judges.
-  Judgement Settle(std::chrono::seconds timeout = std::chrono::seconds(120));
+  Judgement Settle(std::chrono::seconds timeout = std::chrono::seconds(60));
   // Only the judging; with a second daemon, say, whose figures nobody asks.
   Judgement Verdict();
 
@@ -56,10 +60,12 @@ class FaultRig {
 
   SluiceStack stack_;
   MqttTap tap_;
+  int lines_ = 1;
   TcpProxy broker_line_;
   TcpProxy database_line_;
   std::unique_ptr<Process> fleet_;
   int fleets_ = 0;
+  std::string percent_of_each_fault_ = "1";
 };
 
 }  // namespace sluice::testing

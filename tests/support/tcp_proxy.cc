@@ -1,6 +1,7 @@
 #include "tests/support/tcp_proxy.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -44,6 +45,12 @@ bool SendAll(int fd, std::string_view bytes) {
     bytes.remove_prefix(static_cast<size_t>(sent));
   }
   return true;
+}
+
+// As the clients behind it do: else small requests wait for each other's acknowledgement.
+void SendAtOnce(int fd) {
+  const int on = 1;
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 void CloseWithReset(int fd) {
@@ -119,6 +126,18 @@ void TcpProxy::CutAt(const std::string& marker, Cut when) {
   SetStep(marker, when == Cut::kBeforeRequest ? Step::kCutBeforeRequest : Step::kCutBeforeAnswer);
 }
 
+void TcpProxy::CutInNextAnswer() {
+  const std::lock_guard lock(mutex_);
+  cut_in_answer_ = true;
+}
+
+bool TcpProxy::TakeCutInAnswer() {
+  const std::lock_guard lock(mutex_);
+  if (!std::exchange(cut_in_answer_, false)) return false;
+  ++cuts_;
+  return true;
+}
+
 int TcpProxy::cuts() const {
   const std::lock_guard lock(mutex_);
   return cuts_;
@@ -189,6 +208,8 @@ void TcpProxy::Accept() {
         connect(server.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target) != 0) {
       continue;  // the client sees its connection closed
     }
+    SendAtOnce(client.get());
+    SendAtOnce(server.get());
     Link& link = links_.emplace_back(number, std::move(client), std::move(server));
     link.requests = std::thread([this, &link] { PumpRequests(link); });
     link.answers = std::thread([this, &link] { PumpAnswers(link); });
@@ -248,10 +269,12 @@ void TcpProxy::PumpRequests(Link& link) {
 void TcpProxy::PumpAnswers(Link& link) {
   Buffer buffer;
   for (;;) {
-    const std::string_view answer = Receive(link.server.get(), buffer);
+    std::string_view answer = Receive(link.server.get(), buffer);
     if (answer.empty() || link.deaf) break;
+    const bool last = TakeCutInAnswer();
+    if (last) answer = answer.substr(0, answer.size() / 2);
     if (tap_) tap_(link.number, false, answer);
-    if (!WaitToPass(answer.size()) || !SendAll(link.client.get(), answer)) break;
+    if (!WaitToPass(answer.size()) || !SendAll(link.client.get(), answer) || last) break;
   }
   link.End();
 }

@@ -1,0 +1,244 @@
+// PostgreSQL crashes, hangs, is cut off, stays away; the registry cannot be asked.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <fstream>
+#include <thread>
+
+#include "tests/fault/fault_rig.h"
+
+namespace sluice::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr const char* kCopyData = "PGCOPY\n";  // how the data of a binary COPY begins
+constexpr const char* kCommit = "); COMMIT";   // how a chunk's last statement ends
+
+void WaitTimed(FaultRig& rig, Scenario& scenario) {
+  const auto start = steady_clock::now();
+  ASSERT_TRUE(rig.SoonReady());
+  scenario.Recovered(steady_clock::now() - start);
+}
+
+TEST(PostgresOutage, ACrashInTheMiddleOfCopyLosesNothingAndRepeatsNothing) {
+  Scenario scenario("6", "PostgreSQL: immediate stop in the middle of COPY");
+  PostgresServer server;
+  FaultRig rig({}, &server);
+  rig.stack().Start();
+  rig.StartFleet(3000);
+  for (int i = 0; i < Repetitions(2, 50); ++i) {
+    std::this_thread::sleep_for(RandomMoment(50, 500));
+    rig.database_line().HoldAt(kCopyData);
+    ASSERT_TRUE(Eventually([&] { return rig.database_line().holding(); }));
+    server.Stop(PostgresServer::StopMode::kImmediate);
+    rig.database_line().Release();
+    EXPECT_TRUE(rig.SoonNotReady("database retrying"));
+    server.Start();
+    WaitTimed(rig, scenario);
+    scenario.Repeated();
+  }
+  rig.FinishFleet();
+  scenario.Judged(rig.Settle());
+}
+
+TEST(PostgresOutage, ACommitWhoseAnswerIsLostIsNotRepeated) {
+  Scenario scenario("6", "link to PostgreSQL: cut between COMMIT and its answer");
+  FaultRig rig;
+  rig.stack().Start();
+  rig.StartFleet(2000);
+  for (int i = 0; i < Repetitions(10, 100); ++i) {
+    std::this_thread::sleep_for(RandomMoment(0, 100));
+    const auto start = steady_clock::now();
+    rig.database_line().CutAt(
+        kCommit, i % 4 == 3 ? TcpProxy::Cut::kBeforeRequest : TcpProxy::Cut::kBeforeAnswer);
+    ASSERT_TRUE(Eventually([&] { return rig.database_line().cuts() == i + 1; }));
+    ASSERT_TRUE(rig.SoonReady());
+    scenario.Recovered(steady_clock::now() - start);
+    scenario.Repeated();
+  }
+  rig.FinishFleet();
+  scenario.Judged(rig.Settle());
+}
+
+// One worker, whose backend stops in the middle of COPY: only the worker's own deadline helps.
+TEST(PostgresOutage, AStoppedBackendIsGivenUpWithinWriteTimeout) {
+  const seconds stopped(Repetitions(6, 60));
+  Scenario scenario("6", "PostgreSQL: backend stopped (SIGSTOP) for " +
+                             std::to_string(stopped.count()) + " s, one worker, WRITE_TIMEOUT 3 s");
+  FaultRig rig(
+      Env{{"WRITE_TIMEOUT", "3s"}, {"PG_CONNECT_TIMEOUT", "2s"}, {"INGEST_WORKER_COUNT", "1"}});
+  rig.stack().Start();
+  rig.StartFleet(1000);
+  std::this_thread::sleep_for(RandomMoment(100, 500));
+  rig.database_line().HoldAt(kCopyData);
+  ASSERT_TRUE(Eventually([&] { return rig.database_line().holding(); }));
+  const auto backend = static_cast<pid_t>(
+      std::stol(rig.stack().Value("SELECT pid FROM pg_stat_activity WHERE usename = "
+                                  "'sluice_ingest' AND query LIKE '%COPY telemetry%' "
+                                  "AND state = 'active' LIMIT 1")));
+  ASSERT_EQ(kill(backend, SIGSTOP), 0);
+  rig.database_line().Release();
+  const auto start = steady_clock::now();
+  EXPECT_TRUE(rig.SoonNotReady("database retrying"));
+  ASSERT_TRUE(rig.SoonReady(seconds(20))) << "the worker was not freed";
+  scenario.Recovered(steady_clock::now() - start);
+  EXPECT_LT(steady_clock::now() - start, stopped) << "it was the backend that came back";
+  std::this_thread::sleep_until(start + stopped);
+  ASSERT_EQ(kill(backend, SIGCONT), 0);
+  rig.FinishFleet();
+  scenario.Repeated();
+  scenario.Judged(rig.Settle());
+}
+
+// The COMMIT of one worker hangs in a stopped backend, which holds what it has locked. The other
+// worker goes on; the hanging chunk waits, because nobody can know yet.
+TEST(PostgresOutage, ABackendStoppedInCommitDoesNotHoldUpTheOtherWorker) {
+  const seconds stopped(Repetitions(6, 30));
+  Scenario scenario("6", "PostgreSQL: backend stopped in COMMIT for " +
+                             std::to_string(stopped.count()) + " s, two workers");
+  FaultRig rig(
+      Env{{"WRITE_TIMEOUT", "3s"}, {"PG_CONNECT_TIMEOUT", "2s"}, {"INGEST_WORKER_COUNT", "2"}});
+  // The stopped backend also holds the row of the minute's counter, if there was one to raise.
+  rig.OnlyGood();
+  rig.stack().Start();
+  rig.StartFleet(1000);
+  std::this_thread::sleep_for(RandomMoment(300, 600));
+  rig.database_line().HoldAt(kCommit);
+  ASSERT_TRUE(Eventually([&] { return rig.database_line().holding(); }));
+  const auto backend = static_cast<pid_t>(std::stol(
+      rig.stack().Value("SELECT pid FROM pg_stat_activity WHERE usename = 'sluice_ingest' "
+                        "AND state = 'idle in transaction' ORDER BY state_change LIMIT 1")));
+  ASSERT_EQ(kill(backend, SIGSTOP), 0);
+  rig.database_line().Release();
+  std::this_thread::sleep_for(seconds(4));  // the answer is overdue now
+  const double before = rig.stack().Metric("sluice_stored_messages_total");
+  EXPECT_TRUE(
+      Eventually([&] { return rig.stack().Metric("sluice_stored_messages_total") > before + 500; },
+                 seconds(20)));
+  std::this_thread::sleep_for(stopped - seconds(4));
+  ASSERT_EQ(kill(backend, SIGCONT), 0);
+  const auto start = steady_clock::now();
+  rig.FinishFleet();
+  scenario.Repeated();
+  scenario.Judged(rig.Settle());
+  scenario.Recovered(steady_clock::now() - start);
+}
+
+TEST(PostgresOutage, AStalledLineIsGivenUpWithinWriteTimeout) {
+  Scenario scenario("6", "link to PostgreSQL: stalled, reset, half open, slow");
+  FaultRig rig(Env{{"WRITE_TIMEOUT", "3s"}, {"PG_CONNECT_TIMEOUT", "2s"}});
+  rig.stack().Start();
+  rig.StartFleet(1000);
+  TcpProxy& line = rig.database_line();
+  for (int i = 0; i < Repetitions(1, 10); ++i) {
+    std::this_thread::sleep_for(RandomMoment(50, 300));
+    line.Stall(true);
+    EXPECT_TRUE(rig.SoonNotReady("database retrying"));
+    line.Stall(false);
+    WaitTimed(rig, scenario);
+    line.HalfOpenAll();
+    EXPECT_TRUE(rig.SoonNotReady("database retrying"));
+    WaitTimed(rig, scenario);
+    line.ResetAll();
+    WaitTimed(rig, scenario);
+    line.LimitTo(100'000);
+    std::this_thread::sleep_for(RandomMoment(500, 1000));
+    line.LimitTo(0);
+    WaitTimed(rig, scenario);
+    scenario.Repeated();
+  }
+  rig.FinishFleet();
+  scenario.Judged(rig.Settle());
+}
+
+int64_t ResidentKilobytes(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmRSS:", 0) == 0) return std::atoll(line.c_str() + 6);
+  }
+  return 0;
+}
+
+TEST(PostgresOutage, MayLastWhileTheBacklogGrowsOnDiskAndNotInMemory) {
+  const seconds away(Repetitions(4, 600));
+  Scenario scenario("6", "PostgreSQL: away for " + std::to_string(away.count()) +
+                             " s at 5,000 messages a second");
+  PostgresServer server;
+  FaultRig rig({}, &server);
+  SluiceStack& stack = rig.stack();
+  stack.Start();
+  rig.StartFleet(5000);
+  std::this_thread::sleep_for(seconds(2));
+  server.Stop(PostgresServer::StopMode::kImmediate);
+  std::this_thread::sleep_for(away / 4);
+  const int64_t before = ResidentKilobytes(stack.daemon().pid());
+  std::this_thread::sleep_for(away * 3 / 4);
+  const int64_t after = ResidentKilobytes(stack.daemon().pid());
+  EXPECT_LT(after, before * 11 / 10 + 1024) << "kB of memory";
+  EXPECT_EQ(stack.Metric("sluice_mqtt_up"), 1);
+  EXPECT_TRUE(rig.SoonNotReady("database retrying"));
+  const double backlog = stack.Metric("sluice_spool_backlog_records");
+  const double disk = stack.Metric("sluice_spool_disk_bytes");
+  EXPECT_GT(backlog, 4000.0 * static_cast<double>(away.count()));
+  server.Start();
+  const auto start = steady_clock::now();
+  ASSERT_TRUE(Eventually([&] { return stack.Metric("sluice_spool_backlog_records") < 1000; },
+                         seconds(300)));
+  const double took = std::chrono::duration<double>(steady_clock::now() - start).count();
+  scenario.Recovered(steady_clock::now() - start);
+  rig.FinishFleet();
+  scenario.Repeated();
+  scenario.Say("memory " + std::to_string(before) + " → " + std::to_string(after) + " kB");
+  scenario.Say("spool " + std::to_string(static_cast<int64_t>(disk) >> 20) + " MiB");
+  scenario.Say("caught up at " + std::to_string(static_cast<int64_t>(backlog / took + 5000)) +
+               " messages/s");
+  scenario.Judged(rig.Settle());
+}
+
+// Fresh devices, so nothing is cached yet: what cannot be asked for must not be taken for "no".
+class RegistryOutage : public ::testing::Test {
+ protected:
+  void Check(const std::string& name, const std::string& says, const std::string& breaking,
+             const std::string& mending) {
+    Scenario scenario("12", name);
+    for (int i = 0; i < Repetitions(1, 5); ++i) {
+      FaultRig rig(Env{{"WRITE_TIMEOUT", "3s"}, {"PG_CONNECT_TIMEOUT", "2s"}});
+      rig.stack().Start();
+      const auto blocker = rig.stack().server().Connect(rig.stack().database());
+      ASSERT_TRUE(blocker->Exec(breaking).ok());
+      rig.Publish(1000, 2000);
+      EXPECT_TRUE(rig.SoonNotReady(says));
+      EXPECT_EQ(rig.stack().Count("quarantine_events"), 0);
+      ASSERT_TRUE(blocker->Exec(mending).ok());
+      WaitTimed(rig, scenario);
+      scenario.Repeated();
+      scenario.Judged(rig.Settle());
+      EXPECT_EQ(rig.stack().Count("quarantine_events WHERE reason = 'UNREGISTERED_DEVICE' AND "
+                                  "tenant_id || device_id IN "
+                                  "(SELECT tenant_id || device_id FROM device_registry)"),
+                0);
+    }
+  }
+};
+
+TEST_F(RegistryOutage, ALookUpThatTimesOutIsNotTakenForUnregistered) {
+  Check("registry: locked, look-ups time out", "database retrying",
+        "BEGIN; LOCK TABLE device_registry IN ACCESS EXCLUSIVE MODE", "ROLLBACK");
+}
+
+TEST_F(RegistryOutage, ALookUpThatFailsIsNotTakenForUnregistered) {
+  Check("registry: look-ups fail (42P01)", "database paused",
+        "ALTER TABLE device_registry RENAME TO away", "ALTER TABLE away RENAME TO device_registry");
+}
+
+TEST_F(RegistryOutage, ALookUpThatIsNotAllowedIsNotTakenForUnregistered) {
+  Check("registry: look-ups not allowed (42501)", "database paused",
+        "REVOKE SELECT ON device_registry FROM sluice_ingest",
+        "GRANT SELECT ON device_registry TO sluice_ingest");
+}
+
+}  // namespace
+}  // namespace sluice::testing
