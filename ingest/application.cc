@@ -68,7 +68,8 @@ class WorkerThread {
 
 class Daemon {
  public:
-  Daemon(const Settings& settings, std::unique_ptr<Spool> spool)
+  // `drained`: the last one on this spool has left the broker for good.
+  Daemon(const Settings& settings, std::unique_ptr<Spool> spool, bool drained)
       : settings_(settings),
         spool_(std::move(spool)),
         accounting_(*spool_),
@@ -79,7 +80,7 @@ class Daemon {
         shared_{PipelineOptionsFrom(settings), runtime_, directory_, limiter_, flood_},
         housekeeper_(settings, *spool_, runtime_, limiter_, health_, SystemClock()),
         subscriber_(
-            SubscriberOptionsFrom(settings),
+            SubscriberOptionsFrom(settings, !drained && spool_->stats().next_seq > 1),
             [&settings](MqttEvents& events) {
               return MakePahoClient(MqttOptionsFrom(settings), events);
             },
@@ -321,8 +322,9 @@ Status RunIngest(const Settings& settings) {
   if (Status status = EnsureDescriptors(DescriptorsNeeded(settings)); !status.ok()) return status;
   auto spool = Spool::Open(SpoolOptionsFrom(settings), SystemFileSystem(), SystemClock());
   if (!spool.ok()) return spool.status();
+  const bool drained = ReadDrainedMark(settings.spool_dir).ok();
   if (Status status = RemoveDrainedMark(settings.spool_dir); !status.ok()) return status;
-  Daemon daemon(settings, std::move(*spool));
+  Daemon daemon(settings, std::move(*spool), drained);
   return daemon.Run();
 }
 

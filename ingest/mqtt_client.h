@@ -17,6 +17,7 @@ struct ArrivedMessage {  // views live during the call
   std::string_view payload;
   std::string_view stamp;  // the user property sluice-stamp, or empty
   bool duplicate = false;  // the broker's DUP flag
+  uint16_t packet_id = 0;
 };
 
 // Called one at a time, on the library's own thread. Keep-alive runs there too: return soon.

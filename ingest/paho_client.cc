@@ -8,6 +8,21 @@ namespace sluice {
 namespace {
 
 constexpr const char* kStampProperty = "sluice-stamp";
+// Paho looks at its own deadline of a connect every three seconds. It must be the one to give up: a
+// connect that we no longer wait for may still come up, and the next one then finds Paho connected
+// and is never answered.
+constexpr std::chrono::seconds kPahoGivesUpWithin{5};
+
+// Paho C++ has the packet id and does not give it away. An explicit instantiation may name a
+// private member.
+const MQTTAsync_message& CMessage(const mqtt::message& message);
+template <MQTTAsync_message mqtt::message::*kMember>
+struct PrivateMember {
+  friend const MQTTAsync_message& CMessage(const mqtt::message& message) {
+    return message.*kMember;
+  }
+};
+template struct PrivateMember<&mqtt::message::msg_>;
 
 std::string Uri(const MqttOptions& options) {
   return (options.tls ? "ssl://" : "tcp://") + options.host + ":" + std::to_string(options.port);
@@ -72,7 +87,7 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
   Status Connect() override {
     try {
       const auto token = client_.connect(ConnectOptions(options_), nullptr, *this);
-      if (!token->wait_for(options_.timeout)) {
+      if (!token->wait_for(options_.timeout + kPahoGivesUpWithin)) {
         Disconnect();  // it may have come up just after we stopped waiting
         return Unavailable("connect", "no answer in time");
       }
@@ -123,7 +138,8 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
       no_session.session_expiry = std::chrono::seconds(0);
       mqtt::connect_options connect = ConnectOptions(no_session);
       connect.set_clean_start(true);
-      const bool answered = client_.connect(connect)->wait_for(options_.timeout);
+      const bool answered =
+          client_.connect(connect)->wait_for(options_.timeout + kPahoGivesUpWithin);
       Disconnect();
       return answered ? Status::Ok() : Unavailable("end session", "no answer in time");
     } catch (const mqtt::exception& e) {
@@ -182,7 +198,8 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
     events_.OnMessage({.topic = message.get_topic(),
                        .payload = {payload.data(), payload.size()},
                        .stamp = stamp,
-                       .duplicate = message.is_duplicate()});
+                       .duplicate = message.is_duplicate(),
+                       .packet_id = static_cast<uint16_t>(CMessage(message).msgid)});
   }
 
   const MqttOptions options_;

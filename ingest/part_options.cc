@@ -1,6 +1,13 @@
 #include "ingest/part_options.h"
 
 namespace sluice {
+namespace {
+
+// Five seconds, the time between two snapshots of the shipped mosquitto.conf, at 50,000 messages a
+// second.
+constexpr uint64_t kRedeliveryMemory = 250'000;
+
+}  // namespace
 
 SpoolOptions SpoolOptionsFrom(const Settings& s) {
   return {.directory = s.spool_dir,
@@ -8,7 +15,8 @@ SpoolOptions SpoolOptionsFrom(const Settings& s) {
           .segment_bytes = s.spool_segment_bytes,
           .sync = s.spool_sync,
           .sync_interval = s.spool_sync_interval,
-          .redelivery_window = static_cast<uint64_t>(s.mqtt_receive_maximum)};
+          .redelivery_window = static_cast<uint64_t>(s.mqtt_receive_maximum),
+          .redelivery_memory = kRedeliveryMemory};
 }
 
 MqttOptions MqttOptionsFrom(const Settings& s) {
@@ -53,10 +61,11 @@ DirectoryOptions DirectoryOptionsFrom(const Settings& s) {
           .negative_ttl_us = std::chrono::microseconds(s.auth_cache_negative_ttl).count()};
 }
 
-SubscriberOptions SubscriberOptionsFrom(const Settings& s) {
+SubscriberOptions SubscriberOptionsFrom(const Settings& s, bool session_expected) {
   return {.filters = SharedFilters(s.mqtt_topic, s.mqtt_shared_group),
           .reconnect_min = s.mqtt_reconnect_min,
-          .reconnect_max = s.mqtt_reconnect_max};
+          .reconnect_max = s.mqtt_reconnect_max,
+          .session_expected = session_expected};
 }
 
 }  // namespace sluice

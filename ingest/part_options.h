@@ -13,7 +13,8 @@ namespace sluice {
 
 SpoolOptions SpoolOptionsFrom(const Settings& s);
 MqttOptions MqttOptionsFrom(const Settings& s);  // holds the password
-SubscriberOptions SubscriberOptionsFrom(const Settings& s);
+// `session_expected`: this spool has been fed by the broker and did not leave it for good.
+SubscriberOptions SubscriberOptionsFrom(const Settings& s, bool session_expected);
 PipelineOptions PipelineOptionsFrom(const Settings& s);
 WorkerOptions WorkerOptionsFrom(const Settings& s);
 DirectoryOptions DirectoryOptionsFrom(const Settings& s);

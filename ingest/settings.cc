@@ -69,7 +69,7 @@ void AddBroker(Table* t) {
          DurationSetting(kMillisecond, kMillisecond, kHour), "500ms",
          "First wait before connecting again; it doubles with every failure.");
   t->Add("MQTT_RECONNECT_MAX", &Settings::mqtt_reconnect_max,
-         DurationSetting(kMillisecond, kMillisecond, kHour), "30s",
+         DurationSetting(kMillisecond, kMillisecond, kHour), "10s",
          "Longest wait before connecting again.");
 }
 

@@ -35,6 +35,7 @@ Subscriber::Subscriber(const SubscriberOptions& options, const ClientFactory& ma
       clock_(clock),
       fail_stop_(std::move(fail_stop)),
       watch_attempts_(kWatchAttempts),
+      session_expected_(options.session_expected),
       client_(make_client(*this)) {}
 
 Subscriber::~Subscriber() {
@@ -85,6 +86,10 @@ std::string Subscriber::problem() const {
 void Subscriber::OnConnected(bool session_present) noexcept {
   spool_.OnReconnect(session_present);
   LogInfo("mqtt_connected", {{"session_present", session_present}});
+  if (std::exchange(session_expected_, true) && !session_present) {
+    LogWarning("mqtt_session_lost",
+               {{"meaning", "the broker has forgotten us and whatever it had queued for us"}});
+  }
 }
 
 void Subscriber::OnMessage(const ArrivedMessage& message) noexcept {
@@ -98,7 +103,8 @@ void Subscriber::OnMessage(const ArrivedMessage& message) noexcept {
                                        .payload = message.payload,
                                        .stamp = message.stamp,
                                        .received = clock_.Now(),
-                                       .duplicate = message.duplicate});
+                                       .duplicate = message.duplicate,
+                                       .packet_id = message.packet_id});
   if (!appended.ok()) {
     fail_stop_(appended.status());
   } else if (*appended == AppendOutcome::kDuplicate) {

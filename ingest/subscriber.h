@@ -42,7 +42,9 @@ namespace sluice {
 struct SubscriberOptions {
   std::vector<std::string> filters;  // with $share/{group}/ in front already, if wanted
   std::chrono::milliseconds reconnect_min{500};
-  std::chrono::milliseconds reconnect_max{30000};
+  std::chrono::milliseconds reconnect_max{10000};
+  // The broker should still have our session at the first connect; later it always should.
+  bool session_expected = false;
 };
 
 // `$share/{group}/{topic}` for each topic; the topics as they are when group is empty.
@@ -110,6 +112,7 @@ class Subscriber final : public MqttEvents {
   std::atomic<uint64_t> arrived_{0};         // callbacks entered for messages of our filters
   std::atomic<int64_t> broker_dropped_{-1};  // -1: not known
   int watch_attempts_;                       // left; the subscriber's thread only
+  bool session_expected_;                    // the library's thread only
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;

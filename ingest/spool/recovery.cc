@@ -243,11 +243,13 @@ void RecallDeliveries(FileSystem& fs, const RecoveredSpool& spool, uint64_t wind
                       RedeliveryMemory* memory) {
   const auto& segments = spool.segments;
   size_t from = segments.size();
-  for (uint64_t records = 0; from > 0 && records < window; --from) {
+  uint64_t records = 0;
+  for (; from > 0 && records < window; --from) {
     const Segment& segment = *segments[from - 1];
     const uint64_t last = segment.active() ? spool.last_seq : segment.last_seq.load();
     records += last + 1 - segment.first_seq;
   }
+  uint64_t too_old = records - std::min(records, window);
   for (; from < segments.size(); ++from) {
     Result<std::unique_ptr<ReadableFile>> file = fs.OpenRead(segments[from]->path);
     if (!file.ok()) continue;
@@ -257,8 +259,10 @@ void RecallDeliveries(FileSystem& fs, const RecoveredSpool& spool, uint64_t wind
     for (;;) {
       RecordReader::Step step = reader.Peek(end);
       if (step == RecordReader::Step::kRecord) {
-        if (reader.body_intact()) {
-          memory->Remember(memory->FingerprintOf(IdentityOf(reader.body())));
+        if (too_old > 0) {
+          --too_old;
+        } else if (reader.body_intact()) {
+          memory->Remember(memory->FingerprintOf(IdentityOf(reader.body()), 0));
         }
         reader.Skip();
         reader.DropBefore();

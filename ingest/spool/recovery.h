@@ -29,7 +29,7 @@ struct RecoveredSpool {
 // directory cannot be listed or the last segment cannot be read at all.
 Result<RecoveredSpool> RecoverSpool(FileSystem& fs, const std::string& directory);
 
-// Fills the memory from the end of the spool.
+// Fills the memory with the last `window` records of the spool.
 void RecallDeliveries(FileSystem& fs, const RecoveredSpool& spool, uint64_t window,
                       RedeliveryMemory* memory);
 

@@ -3,25 +3,32 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "ingest/spool/random.h"
 
 namespace sluice {
 
-RedeliveryMemory::RedeliveryMemory(size_t window) : ring_(window) {
+RedeliveryMemory::RedeliveryMemory(size_t window) : ring_(window), buckets_(std::bit_ceil(window)) {
   FillRandom(secret_.data(), secret_.size());
 }
 
-RedeliveryMemory::Fingerprint RedeliveryMemory::FingerprintOf(std::string_view identity) const {
+RedeliveryMemory::Fingerprint RedeliveryMemory::FingerprintOf(std::string_view identity,
+                                                              uint16_t packet_id) const {
   const XXH128_hash_t hash =
       XXH3_128bits_withSecret(identity.data(), identity.size(), secret_.data(), secret_.size());
-  return {hash.low64, hash.high64};
+  return {hash.low64, hash.high64 ^ packet_id};
 }
 
 void RedeliveryMemory::Remember(const Fingerprint& message) {
   if (ring_.empty()) return;
-  ring_[next_ % ring_.size()] = message;
-  ++next_;
+  uint64_t& newest = Newest(message);
+  ring_[next_ % ring_.size()] = {message, newest};
+  newest = ++next_;
+}
+
+uint64_t& RedeliveryMemory::Newest(const Fingerprint& message) {
+  return buckets_[message.low & (buckets_.size() - 1)];
 }
 
 uint64_t RedeliveryMemory::oldest() const {
@@ -29,12 +36,16 @@ uint64_t RedeliveryMemory::oldest() const {
 }
 
 bool RedeliveryMemory::Match(const Fingerprint& message) {
-  for (uint64_t i = std::max(position_, oldest()); i < match_end_; ++i) {
-    if (ring_[i % ring_.size()] != message) continue;
-    position_ = i + 1;
-    return true;
+  const uint64_t passed = std::max(position_, oldest());
+  uint64_t first = 0;
+  for (uint64_t number = Newest(message); number > passed;) {
+    const Entry& entry = ring_[(number - 1) % ring_.size()];
+    if (number <= match_end_ && entry.message == message) first = number;
+    number = entry.previous;
   }
-  return false;
+  if (first == 0) return false;
+  position_ = first;
+  return true;
 }
 
 void RedeliveryMemory::StartConnection() {

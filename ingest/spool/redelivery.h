@@ -2,7 +2,7 @@
 //
 // It holds keyed hashes of the last appended messages, in order. The broker resends in order, so
 // one position that only moves forward is enough; docs/spool-format.md says what this can get
-// wrong. One thread.
+// wrong. Looking a message up takes the same time however many are remembered. One thread.
 #pragma once
 
 #include <array>
@@ -25,7 +25,8 @@ class RedeliveryMemory {
   explicit RedeliveryMemory(size_t window);
 
   // Differs from process to process, so that nobody can prepare two messages that collide.
-  Fingerprint FingerprintOf(std::string_view identity) const;
+  // `packet_id`: a message is sent again under the same one; 0 when it is not known.
+  Fingerprint FingerprintOf(std::string_view identity, uint16_t packet_id) const;
 
   void Remember(const Fingerprint& message);
   // True when a message that the broker marked DUP is one that an earlier connection appended and
@@ -36,14 +37,22 @@ class RedeliveryMemory {
   void Forget();           // nothing can come again
 
  private:
+  // Message i is number i + 1, so that 0 is none.
+  struct Entry {
+    Fingerprint message;
+    uint64_t previous = 0;  // number of the one before it in the same bucket
+  };
+
   uint64_t oldest() const;
+  uint64_t& Newest(const Fingerprint& message);  // number of the last one in its bucket
 
   std::array<char, 192> secret_{};
-  std::vector<Fingerprint> ring_;
-  uint64_t next_ = 0;       // messages ever remembered; message i is at i % ring_.size()
-  uint64_t forgotten_ = 0;  // messages before this one no longer count
-  uint64_t position_ = 0;   // the first one this connection has not passed
-  uint64_t match_end_ = 0;  // behind the last one of earlier connections
+  std::vector<Entry> ring_;
+  std::vector<uint64_t> buckets_;  // a power of two
+  uint64_t next_ = 0;              // messages ever remembered; message i is at i % ring_.size()
+  uint64_t forgotten_ = 0;         // messages before this one no longer count
+  uint64_t position_ = 0;          // the first one this connection has not passed
+  uint64_t match_end_ = 0;         // behind the last one of earlier connections
 };
 
 }  // namespace sluice

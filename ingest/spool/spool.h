@@ -35,6 +35,9 @@ struct SpoolOptions {
   // How many of the last appended records to keep on disk even when committed: they recognise what
   // the broker sends again after a reconnect (the receive maximum).
   uint64_t redelivery_window = 2000;
+  // How many are remembered while the process runs, if that is more: a broker that crashed sends
+  // again what was on the way at its last snapshot. 32 bytes each.
+  uint64_t redelivery_memory = 0;
 };
 
 // A message as the callback appends it. Views need to live only during Append.
@@ -44,6 +47,7 @@ struct SpoolMessage {
   std::string_view stamp;  // value of the user property sluice-stamp, or empty; ≤ 65535 bytes
   UnixMicros received = 0;
   bool duplicate = false;  // the broker's DUP flag
+  uint16_t packet_id = 0;  // the broker's; 0 when it is not known
 };
 
 // A record read back. Views point into the chunk's buffer.
@@ -118,8 +122,8 @@ class Spool {
   // again, and the watermark goes back for it.
   void SkipCommitted(const std::vector<SeqRange>& committed);
 
-  // Appends, or recognises a redelivery: a message with the broker's DUP flag that equals one of
-  // the last `redelivery_window` appended, in order, is kDuplicate and not appended again. After
+  // Appends, or recognises a redelivery: a message with the broker's DUP flag that equals one that
+  // is remembered, packet id and all, in order, is kDuplicate and not appended again. After
   // an error nothing was acknowledged to anyone: the caller must stop the process.
   Result<AppendOutcome> Append(const SpoolMessage& message);
   // The broker connection was made anew: redelivery matching starts over. `session_present` false:

@@ -90,7 +90,7 @@ TEST(Settings, HaveTheirOwnDefaultsOtherwise) {
   EXPECT_EQ(s.mqtt_session_expiry, hours(7 * 24));
   EXPECT_EQ(s.mqtt_receive_maximum, 2000);
   EXPECT_EQ(s.mqtt_reconnect_min, milliseconds(500));
-  EXPECT_EQ(s.mqtt_reconnect_max, seconds(30));
+  EXPECT_EQ(s.mqtt_reconnect_max, seconds(10));
   EXPECT_EQ(s.spool_dir, "/var/lib/sluice/spool");
   EXPECT_EQ(s.spool_max_bytes, 8ULL << 30);
   EXPECT_EQ(s.spool_segment_bytes, 64U << 20);
@@ -155,7 +155,7 @@ TEST(Settings, RefuseContradictionsAndNameBothSides) {
       {{{"QUARANTINE_PAYLOAD_MAX_BYTES", "5MiB"}},
        "QUARANTINE_PAYLOAD_MAX_BYTES=5MiB, CHUNK_MAX_BYTES=4MiB: "},
       {{{"MQTT_SHARED_GROUP", "a/b"}}, "MQTT_SHARED_GROUP=a/b: "},
-      {{{"MQTT_RECONNECT_MIN", "31s"}}, "MQTT_RECONNECT_MIN=31s, MQTT_RECONNECT_MAX=30s: "},
+      {{{"MQTT_RECONNECT_MIN", "31s"}}, "MQTT_RECONNECT_MIN=31s, MQTT_RECONNECT_MAX=10s: "},
       {{{"RETRY_MIN", "11s"}}, "RETRY_MIN=11s, RETRY_MAX=10s: "},
       {{{"WRITE_TIMEOUT", "5s"}}, "WRITE_TIMEOUT=5s, PG_CONNECT_TIMEOUT=5s: "},
       {{{"TELEMETRY_RETENTION", "1h"}}, "TELEMETRY_RETENTION=1h: "},

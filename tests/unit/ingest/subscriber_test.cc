@@ -14,6 +14,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 constexpr char kDropped[] = "$SYS/broker/publish/messages/dropped";
@@ -38,6 +39,7 @@ class SubscriberTest : public testing::Test {
         },
         *spool_.spool, accounting_, clock_,
         [this](const Status& status) { failures_.push_back(status.message()); });
+    broker_.SetSessionPresent(true);
   }
 
   void StartAndWait() {
@@ -335,6 +337,38 @@ TEST_F(SubscriberTest, ABrokerThatFailsOverItsFigureIsAskedThreeTimes) {
   StartAndWait();
   for (int i = 0; i < 4; ++i) Reconnect();
   EXPECT_EQ(broker_.watches(), 3U);
+}
+
+TEST_F(SubscriberTest, SaysWhenTheBrokerHasLostTheSession) {
+  broker_.SetSessionPresent(false);
+  testing::internal::CaptureStderr();
+  StartAndWait();
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), Not(HasSubstr("mqtt_session_lost")));
+  testing::internal::CaptureStderr();
+  Reconnect();
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("mqtt_session_lost"));
+  broker_.SetSessionPresent(true);
+  testing::internal::CaptureStderr();
+  Reconnect();
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), Not(HasSubstr("mqtt_session_lost")));
+}
+
+TEST_F(SubscriberTest, TellsEqualMessagesApartByThePacketId) {
+  StartAndWait();
+  const auto deliver = [this](uint16_t packet_id, bool duplicate) {
+    events_->OnMessage({.topic = kTopic,
+                        .payload = "on",
+                        .stamp = {},
+                        .duplicate = duplicate,
+                        .packet_id = packet_id});
+  };
+  deliver(1, false);
+  broker_.SetSessionPresent(true);
+  Reconnect();
+  deliver(1, true);
+  deliver(2, true);
+  EXPECT_EQ(Spooled(), 2U);
+  EXPECT_EQ(accounting_.Snapshot().duplicates, 1U);
 }
 
 TEST_F(SubscriberTest, TakesNothingForADuplicateAfterTheSessionWasLost) {
