@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -140,6 +141,12 @@ Judgement FaultRig::Verdict() {
   return Judge(*db, ReadAckLog(stack_.Path("acked")), &tap_);
 }
 
+void FaultRig::StartAfresh() {
+  stack_.Sql("TRUNCATE telemetry, quarantine_events");
+  std::ofstream(stack_.Path("acked"), std::ios::trunc).flush();
+  tap_.Forget();
+}
+
 std::string FaultRig::NotReadyBecause() {
   int status = 0;
   const std::string body = stack_.Http("/ready", &status);
@@ -172,6 +179,14 @@ bool FaultRig::SoonReady(milliseconds timeout) {
         return status == 200;
       },
       timeout);
+}
+
+int64_t ResidentKilobytes(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmRSS:", 0) == 0) return std::atoll(line.c_str() + 6);
+  }
+  return 0;
 }
 
 }  // namespace sluice::testing

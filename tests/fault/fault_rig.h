@@ -2,7 +2,10 @@
 // judge. What a scenario does to them is its own.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -45,6 +48,8 @@ class FaultRig {
   // Waits until the daemon has taken and committed everything, checks its equation
   // (received = stored + quarantined + duplicates + spooled), and judges.
   Judgement Settle(std::chrono::seconds timeout = std::chrono::seconds(60));
+  // Empties telemetry, the quarantine and the publishers' log, between two rounds that settled.
+  void StartAfresh();
   // Only the judging; with a second daemon, say, whose figures nobody asks.
   Judgement Verdict();
 
@@ -67,5 +72,8 @@ class FaultRig {
   int fleets_ = 0;
   std::string percent_of_each_fault_ = "1";
 };
+
+// VmRSS of a process.
+int64_t ResidentKilobytes(pid_t pid);
 
 }  // namespace sluice::testing

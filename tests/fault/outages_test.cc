@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <fstream>
 #include <thread>
 
 #include "tests/fault/fault_rig.h"
@@ -152,14 +151,6 @@ TEST(PostgresOutage, AStalledLineIsGivenUpWithinWriteTimeout) {
   }
   rig.FinishFleet();
   scenario.Judged(rig.Settle());
-}
-
-int64_t ResidentKilobytes(pid_t pid) {
-  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.rfind("VmRSS:", 0) == 0) return std::atoll(line.c_str() + 6);
-  }
-  return 0;
 }
 
 TEST(PostgresOutage, MayLastWhileTheBacklogGrowsOnDiskAndNotInMemory) {
