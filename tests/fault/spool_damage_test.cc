@@ -161,9 +161,12 @@ TEST_F(SpoolDamage, AMissingSegmentIsNamedAndItsRecordsAreCounted) {
     Destroy(segment.records, /*counted=*/true);
     ASSERT_EQ(::unlink(segment.path.c_str()), 0);
     ASSERT_NO_FATAL_FAILURE(Recover(scenario)) << segment.name;
-    // What nothing is left of but numbers is named by what follows it.
-    const bool first = segment.name == segments_.front().name;
-    ExpectLogged("spool_segment_missing", first ? segments_[1].name : segment.name);
+    // Without the one before it, nothing tells its name, and its neighbour is named.
+    const auto at = std::find_if(segments_.begin(), segments_.end(),
+                                 [&](const auto& s) { return s.name == segment.name; });
+    const bool first = at == segments_.begin();
+    const bool named = !first && (at - 1)->records.back().seq + 1 == segment.records.front().seq;
+    ExpectLogged("spool_segment_missing", named ? segment.name : (first ? at + 1 : at - 1)->name);
   }
   JudgeTheRest(scenario);
 }
