@@ -1,5 +1,6 @@
 #include "tests/fault/mqtt_tap.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace sluice::testing {
@@ -68,12 +69,12 @@ void MqttTap::See(int connection, bool to_server, std::string_view bytes) {
   std::string& stream = to_server ? state.from_client : state.from_server;
   stream += bytes;
   ForEachPacket(&stream, [&](uint8_t first, std::string_view body) {
-    if (!to_server && first >> 4 == kPublish) Published(state, first & 0x0F, body);
+    if (!to_server && first >> 4 == kPublish) Published(connection, state, first & 0x0F, body);
     if (to_server && first >> 4 == kPuback) Acknowledged(state, body);
   });
 }
 
-void MqttTap::Published(Connection& connection, uint8_t flags, std::string_view body) {
+void MqttTap::Published(int number, Connection& connection, uint8_t flags, std::string_view body) {
   const bool duplicate = (flags & 0x08) != 0;
   if ((flags & 0x06) == 0) return;  // QoS 0
   const size_t topic_length = ReadTwo(body, 0);
@@ -83,10 +84,12 @@ void MqttTap::Published(Connection& connection, uint8_t flags, std::string_view 
   const size_t properties = ReadLength(body, &at).value_or(0);  // the daemon speaks MQTT 5
   std::string id = MessageId(topic, body.substr(at + properties));
   if (id.empty()) return;
-  if (duplicate) {
+  const uint64_t delivery = static_cast<uint64_t>(number / kLineNumbers) << 16 | packet_id;
+  std::vector<uint64_t>& before = delivered_[id];
+  if (duplicate && std::find(before.begin(), before.end(), delivery) != before.end()) {
     ++redeliveries_;
   } else {
-    ++delivered_[id];
+    before.push_back(delivery);
   }
   connection.in_flight[packet_id] = std::move(id);
 }
@@ -99,6 +102,12 @@ void MqttTap::Acknowledged(Connection& connection, std::string_view body) {
   ++acknowledgements_;
 }
 
+void MqttTap::Forget() {
+  const std::lock_guard lock(mutex_);
+  acknowledged_.clear();
+  delivered_.clear();
+}
+
 std::unordered_set<std::string> MqttTap::acknowledged() const {
   const std::lock_guard lock(mutex_);
   return acknowledged_;
@@ -106,7 +115,9 @@ std::unordered_set<std::string> MqttTap::acknowledged() const {
 
 std::unordered_map<std::string, size_t> MqttTap::delivered() const {
   const std::lock_guard lock(mutex_);
-  return delivered_;
+  std::unordered_map<std::string, size_t> times;
+  for (const auto& [id, deliveries] : delivered_) times[id] = deliveries.size();
+  return times;
 }
 
 size_t MqttTap::acknowledgements() const {

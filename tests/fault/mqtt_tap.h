@@ -10,6 +10,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 namespace sluice::testing {
 
@@ -19,16 +20,23 @@ std::string MessageId(std::string_view topic, std::string_view payload);
 // Thread-safe; bytes of one connection and direction must come in order.
 class MqttTap {
  public:
+  // Connections of the same client, and only those, have the same quotient when divided by this.
+  static constexpr int kLineNumbers = 1'000'000;
+
   // As TcpProxy::Tap.
   void See(int connection, bool to_server, std::string_view bytes);
 
+  // What has been seen so far; nothing may be in flight.
+  void Forget();
+
   // PUBACKed by the daemon.
   std::unordered_set<std::string> acknowledged() const;
-  // How often the broker has sent each message for the first time (DUP=0): above 1 when a publisher
-  // has published it twice.
+  // How often the broker has sent each message for the first time: above 1 when a publisher has
+  // published it twice. A message with DUP=1 counts, too, when it was not seen under its packet id
+  // before: the broker had sent it to a connection that was gone.
   std::unordered_map<std::string, size_t> delivered() const;
   size_t acknowledgements() const;
-  // Of messages with the DUP flag.
+  // Of messages that were sent for the first time before.
   size_t redeliveries() const;
 
  private:
@@ -38,13 +46,14 @@ class MqttTap {
     std::map<uint16_t, std::string> in_flight;  // packet id → message
   };
 
-  void Published(Connection& connection, uint8_t flags, std::string_view body);
+  void Published(int number, Connection& connection, uint8_t flags, std::string_view body);
   void Acknowledged(Connection& connection, std::string_view body);
 
   mutable std::mutex mutex_;
   std::map<int, Connection> connections_;
   std::unordered_set<std::string> acknowledged_;
-  std::unordered_map<std::string, size_t> delivered_;
+  // With the client's line (connection / kLineNumbers) and the packet id of each time.
+  std::unordered_map<std::string, std::vector<uint64_t>> delivered_;
   size_t acknowledgements_ = 0;
   size_t redeliveries_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "tests/support/mosquitto_server.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -74,6 +75,10 @@ void MosquittoServer::Kill() {
 void MosquittoServer::Restart() {
   Stop();
   Start();
+}
+
+void MosquittoServer::Forget() {
+  unlink(directory_.Path("data/mosquitto.db").c_str());
 }
 
 void MosquittoServer::Signal(int signal) {

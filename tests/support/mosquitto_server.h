@@ -32,6 +32,7 @@ class MosquittoServer {
   void Stop();     // SIGTERM
   void Kill();     // SIGKILL; takes what the broker has not saved
   void Restart();  // Stop, Start
+  void Forget();   // while it does not run: what it has saved is gone
   void Signal(int signal);
   bool Running();
 

@@ -35,7 +35,9 @@ class TcpProxy {
 
   // Once: the connection whose client is the next to send `marker` (at most 64 bytes) is cut.
   void CutAt(const std::string& marker, Cut when);
-  int cuts() const;  // made by CutAt
+  // Once: half of what some server says next is passed on, and the connection is cut.
+  void CutInNextAnswer();
+  int cuts() const;  // made by these two
   // Once: what the next client sends together with `marker`, and after it, is kept from the server
   // until Release. The server does not notice when that client goes away.
   void HoldAt(const std::string& marker);
@@ -67,6 +69,7 @@ class TcpProxy {
   // Waits until bytes may pass; false when the proxy stops.
   bool WaitToPass(size_t bytes);
   bool WaitForRelease();
+  bool TakeCutInAnswer();
   void SetStep(const std::string& marker, Step step);
   void ForEachLink(const std::function<void(Link&)>& action);
 
@@ -78,6 +81,7 @@ class TcpProxy {
   std::condition_variable changed_;
   std::string marker_;  // empty: there is no step
   Step step_ = Step::kNone;
+  bool cut_in_answer_ = false;
   int cuts_ = 0;
   bool holding_ = false;
   bool stalled_ = false;
