@@ -195,6 +195,7 @@ void TcpProxy::Refuse(bool on) {
 void TcpProxy::LimitTo(size_t bytes_per_second) {
   const std::lock_guard lock(mutex_);
   bytes_per_second_ = bytes_per_second;
+  changed_.notify_all();
 }
 
 void TcpProxy::Accept() {
@@ -234,9 +235,9 @@ TcpProxy::Step TcpProxy::StepFor(std::string_view recent, size_t fresh) {
 bool TcpProxy::WaitToPass(size_t bytes) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return stopping_ || !stalled_; });
-  if (bytes_per_second_ > 0) {
-    const std::chrono::microseconds takes(bytes * 1'000'000 / bytes_per_second_);
-    changed_.wait_for(lock, takes, [this] { return stopping_; });
+  if (const size_t limit = bytes_per_second_; limit > 0) {
+    const std::chrono::microseconds takes(bytes * 1'000'000 / limit);
+    changed_.wait_for(lock, takes, [&] { return stopping_ || bytes_per_second_ != limit; });
   }
   return !stopping_;
 }
