@@ -230,7 +230,7 @@ TEST(BrokerLine, CutAnywhereLosesNothingAndRepeatsNothing) {
   rig.stack().Start();
   rig.StartFleet(3000);
   TcpProxy& line = rig.broker_line();
-  for (int i = 0; i < Repetitions(6, 100); ++i) {
+  for (int i = 0; i < Repetitions(3, 100); ++i) {
     std::this_thread::sleep_for(RandomMoment(50, 500));
     const double connects = rig.stack().Metric(kConnects);
     if (i % 3 == 0) line.CutAll();

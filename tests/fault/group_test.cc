@@ -119,15 +119,19 @@ TEST(SharedGroup, AStoppedOrCutOffMemberLosesNothingAndRepeatsNothing) {
   Scenario scenario("10", "shared group: one of two stopped (SIGSTOP), its link stalled");
   Pair pair;
   pair.rig().StartFleet(1000);
+  const seconds lasting = FullCampaign() ? kBeyondKeepAlive : seconds(2);
   for (int i = 0; i < Repetitions(1, 10); ++i) {
     std::this_thread::sleep_for(RandomMoment(50, 500));
     pair.second().Signal(SIGSTOP);
-    std::this_thread::sleep_for(FullCampaign() ? kBeyondKeepAlive : seconds(2));
+    std::this_thread::sleep_for(lasting);
     EXPECT_TRUE(pair.rig().SoonReady()) << "the other one is not concerned";
     pair.second().Signal(SIGCONT);
     pair.WaitTimed(scenario);
     pair.second_line().Stall(true);
-    EXPECT_TRUE(pair.SoonNotReady("broker: connection to the broker lost"));
+    std::this_thread::sleep_for(lasting);
+    if (FullCampaign()) {
+      EXPECT_TRUE(pair.SoonNotReady("broker: connection to the broker lost"));
+    }
     EXPECT_TRUE(pair.rig().SoonReady()) << "the other one is not concerned";
     pair.second_line().Stall(false);
     pair.WaitTimed(scenario);
