@@ -148,12 +148,14 @@ PgResult<CommitReport> DatabaseWriter::CommitNew(PgConnection& db, Batch* batch,
   if (auto ready = EnsurePartitions(db, batch->AcceptedDays()); !ready.ok()) return ready.error();
 
   const Accepted accepted = AcceptedOf(batch);
+  SLUICE_FAILPOINT("writer.before_telemetry");
   auto copied = CopyTelemetry(db, *batch, accepted);
   if (!copied.ok() && IsPoison(copied.error())) {
     if (auto undone = Rollback(db); !undone.ok()) return undone.error();
     copied = CopyAroundPoison(db, batch);
   }
   if (!copied.ok()) return copied.error().During("storing rows in telemetry");
+  SLUICE_FAILPOINT("writer.after_telemetry");
   if (auto kept = CopyQuarantine(db, *batch); !kept.ok()) {
     return kept.error().During("writing quarantine_events");
   }
@@ -177,7 +179,9 @@ PgStatus DatabaseWriter::Finish(PgConnection& db, const Batch& batch, Places pla
   if (!in_transaction_) {
     if (auto begun = db.Exec(InTransaction("")); !begun.ok()) return begun.error();
   }
+  SLUICE_FAILPOINT("writer.before_commit");
   auto committed = db.Exec(FinalSql(db, batch, places));
+  SLUICE_FAILPOINT("writer.after_commit");
   if (!committed.ok()) {
     if (committed.error().connection_lost) unknown_ = batch.chunk->first_seq;
     return committed.error().During(

@@ -138,8 +138,11 @@ TEST(PostgresOutage, AStalledLineIsGivenUpWithinWriteTimeout) {
     EXPECT_TRUE(rig.SoonNotReady("database retrying"));
     line.Stall(false);
     WaitTimed(rig, scenario);
+    const double retries = rig.stack().Metric("sluice_database_retries_total");
     line.HalfOpenAll();
-    EXPECT_TRUE(rig.SoonNotReady("database retrying"));
+    EXPECT_TRUE(Eventually([&] {
+      return rig.stack().Metric("sluice_database_retries_total") > retries;
+    })) << "nobody noticed";
     WaitTimed(rig, scenario);
     line.ResetAll();
     WaitTimed(rig, scenario);
@@ -186,6 +189,26 @@ TEST(PostgresOutage, MayLastWhileTheBacklogGrowsOnDiskAndNotInMemory) {
   scenario.Say("spool " + std::to_string(static_cast<int64_t>(disk) >> 20) + " MiB");
   scenario.Say("caught up at " + std::to_string(static_cast<int64_t>(backlog / took + 5000)) +
                " messages/s");
+  scenario.Judged(rig.Settle());
+}
+
+TEST(PostgresOutage, ThatFillsTheSpoolLeavesMessagesWithTheBroker) {
+  Scenario scenario("6", "PostgreSQL: away until the spool has reached SPOOL_MAX_BYTES");
+  PostgresServer server;
+  FaultRig rig(Env{{"SPOOL_MAX_BYTES", "4MiB"}, {"SPOOL_SEGMENT_BYTES", "1MiB"}}, &server);
+  SluiceStack& stack = rig.stack();
+  stack.Start();
+  for (int i = 0; i < Repetitions(1, 10); ++i) {
+    server.Stop(PostgresServer::StopMode::kImmediate);
+    rig.Publish(20'000, 8000);  // the broker takes what the daemon does not
+    EXPECT_TRUE(rig.SoonNotReady("spool: "));
+    EXPECT_EQ(stack.Metric("sluice_spool_full"), 1);
+    EXPECT_TRUE(Eventually([&] { return stack.Metric("sluice_mqtt_up") == 0; }));
+    EXPECT_LT(stack.Metric("sluice_spool_disk_bytes"), 8 << 20);
+    server.Start();
+    WaitTimed(rig, scenario);
+    scenario.Repeated();
+  }
   scenario.Judged(rig.Settle());
 }
 
