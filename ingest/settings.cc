@@ -95,6 +95,12 @@ void AddSpool(Table* t) {
   t->Add("SPOOL_SYNC_INTERVAL_MS", &Settings::spool_sync_interval,
          DurationSetting(kMillisecond, kMillisecond, kMinute), "100",
          "Time between two syncs with SPOOL_SYNC=interval.");
+  t->Add("SPOOL_REDELIVERY_WINDOW", &Settings::spool_redelivery_window,
+         IntegerSetting(0, 1'000'000), "65535",
+         "How many of the last messages stay on disk after they are committed, to recognise after "
+         "a crash what the broker sends again. Below what the broker may have on the way (its "
+         "packet ids end at 65535; Mosquitto 2.0 exceeds MQTT_RECEIVE_MAXIMUM when it has a "
+         "queue), messages may be stored twice. At most a quarter of SPOOL_MAX_BYTES is kept so.");
 }
 
 void AddWork(Table* t) {

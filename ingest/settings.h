@@ -44,6 +44,7 @@ struct Settings {
   uint64_t spool_segment_bytes = 0;
   SpoolSync spool_sync = SpoolSync::kInterval;
   Milliseconds spool_sync_interval{};
+  int64_t spool_redelivery_window = 0;
 
   // Work
   int64_t ingest_worker_count = 0;

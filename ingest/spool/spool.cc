@@ -323,10 +323,13 @@ Status Spool::Impl::Trim() {
   size_t removable = segments.size() - 1;
   if (!full()) {
     uint64_t records = 0;
+    uint64_t bytes = 0;
     size_t kept_from = segments.size();
-    while (kept_from > 0 && records < options_.redelivery_window) {
+    while (kept_from > 0 && records < options_.redelivery_window &&
+           bytes < options_.max_bytes / kSegmentsPerSpool) {
       const Segment& segment = *segments[--kept_from];
       records += std::min(segment.last_seq.load(), tail_.Load()) + 1 - segment.first_seq;
+      bytes += segment.end.load(std::memory_order_acquire);
     }
     removable = std::min(removable, kept_from);
   }

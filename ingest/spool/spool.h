@@ -33,8 +33,11 @@ struct SpoolOptions {
   SpoolSync sync = SpoolSync::kInterval;
   std::chrono::milliseconds sync_interval{100};
   // How many of the last appended records to keep on disk even when committed: they recognise what
-  // the broker sends again after a reconnect (the receive maximum).
-  uint64_t redelivery_window = 2000;
+  // the broker sends again after a crash of ours. As many as it may have on the way: MQTT's packet
+  // ids. Not the receive maximum, which Mosquitto 2.0.11 exceeds: each PUBACK lets it send up to
+  // that many more of its queue (db__message_delete_outgoing). No more is kept than a quarter of
+  // max_bytes.
+  uint64_t redelivery_window = 65535;
   // How many are remembered while the process runs, if that is more: a broker that crashed sends
   // again what was on the way at its last snapshot. 32 bytes each.
   uint64_t redelivery_memory = 0;

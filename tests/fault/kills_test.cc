@@ -42,7 +42,8 @@ class AtFailpoint : public ::testing::TestWithParam<const char*> {};
 // would be unlinked.
 const Env kSmallSegments = {{"SPOOL_SEGMENT_BYTES", "64KiB"},
                             {"SPOOL_MAX_BYTES", "16MiB"},
-                            {"MQTT_RECEIVE_MAXIMUM", "100"}};
+                            {"MQTT_RECEIVE_MAXIMUM", "100"},
+                            {"SPOOL_REDELIVERY_WINDOW", "2000"}};
 
 TEST_P(AtFailpoint, ADeathLosesNothingAndRepeatsNothing) {
   const std::string place = GetParam();

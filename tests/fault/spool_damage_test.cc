@@ -106,7 +106,8 @@ class SpoolDamage : public ::testing::Test {
 
   FaultRig rig_{Env{{"SPOOL_SEGMENT_BYTES", "64KiB"},
                     {"SPOOL_MAX_BYTES", "16MiB"},
-                    {"MQTT_RECEIVE_MAXIMUM", "100"}}};
+                    {"MQTT_RECEIVE_MAXIMUM", "100"},
+                    {"SPOOL_REDELIVERY_WINDOW", "2000"}}};
   std::vector<SpooledSegment> segments_;
   Ids destroyed_;
   uint64_t committed_ = 0;

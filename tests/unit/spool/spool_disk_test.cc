@@ -93,6 +93,18 @@ TEST_F(SpoolTest, IsFullAtItsLimitAndNotBeforeItFallsWellBelow) {
   EXPECT_EQ(spool_->stats().problem, "");
 }
 
+TEST_F(SpoolTest, IsNotFilledByWhatIsCommitted) {
+  options_.redelivery_window = 1'000'000;
+  options_.max_bytes = 256 << 10;
+  Open();
+  for (int i = 0; i < 1000; ++i) {
+    Append(std::string(1000, 'x'));
+    Drain();
+    spool_->Maintain();
+    ASSERT_FALSE(spool_->stats().full) << i;
+  }
+}
+
 TEST_F(SpoolTest, GivesUpOldRedeliveriesRatherThanStayFull) {
   options_.redelivery_window = 1'000'000;
   options_.max_bytes = 256 << 10;
