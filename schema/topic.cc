@@ -14,14 +14,6 @@ constexpr std::array<bool, 256> kSegmentByte = [] {
   return allowed;
 }();
 
-bool IsSegment(std::string_view text) {
-  if (text.empty() || text.size() > kMaxTopicSegmentBytes) return false;
-  for (const char c : text) {
-    if (!kSegmentByte[static_cast<unsigned char>(c)]) return false;
-  }
-  return true;
-}
-
 // Takes the text before the next '/' off the front of *rest. A text that ends in '/' has an empty
 // last segment; *more says whether one is left.
 std::string_view NextSegment(std::string_view* rest, bool* more) {
@@ -39,13 +31,21 @@ bool IsOrIsBelow(std::string_view text, std::string_view channel) {
 
 }  // namespace
 
+bool IsTopicSegment(std::string_view text) {
+  if (text.empty() || text.size() > kMaxTopicSegmentBytes) return false;
+  for (const char c : text) {
+    if (!kSegmentByte[static_cast<unsigned char>(c)]) return false;
+  }
+  return true;
+}
+
 bool ParseTopic(std::string_view text, Topic* topic) {
   constexpr size_t kNamed = 5;
   std::array<std::string_view, kNamed> named;
   size_t count = 0;
   for (bool more = true; more; ++count) {
     const std::string_view segment = NextSegment(&text, &more);
-    if (!IsSegment(segment)) return false;
+    if (!IsTopicSegment(segment)) return false;
     if (count < kNamed) named[count] = segment;
   }
   if (count < kNamed || named[0] != "tenant" || named[2] != "device") return false;

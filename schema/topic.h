@@ -8,6 +8,9 @@ namespace sluice {
 // Limits of check 1 (design): bytes of one segment.
 inline constexpr size_t kMaxTopicSegmentBytes = 128;
 
+// True for a segment that check 1 lets pass: 1 to 128 bytes of [A-Za-z0-9._:-].
+bool IsTopicSegment(std::string_view text);
+
 // Views into the text that was parsed. `msg_type` is the fifth segment; further ones are allowed
 // and ignored here.
 struct Topic {
