@@ -1,0 +1,222 @@
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include "auth/stamp.h"
+
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "auth/identity.h"
+#include "base/escape.h"
+#include "base/unique_fd.h"
+
+namespace sluice {
+namespace {
+
+using Digest = std::array<unsigned char, SHA256_DIGEST_LENGTH>;
+
+constexpr size_t kBlockBytes = 64;  // SHA-256's
+constexpr size_t kMinKeyDigits = 64;
+constexpr size_t kMaxKeyDigits = 256;
+constexpr size_t kMaxKeys = 2;
+constexpr size_t kMaxFileBytes = 2 * (kMaxKeyDigits + 1);
+constexpr size_t kMacDigits = 64;
+constexpr std::string_view kVersion = "1 ";
+constexpr std::array<std::pair<std::string_view, StampMethod>, 3> kMethods = {{
+    {"cert", StampMethod::kCert},
+    {"token", StampMethod::kToken},
+    {"account", StampMethod::kAccount},
+}};
+
+void Add(SHA256_CTX* state, std::string_view bytes) {
+  SHA256_Update(state, bytes.data(), bytes.size());
+}
+
+void AddLine(SHA256_CTX* state, std::string_view line) {
+  Add(state, line);
+  Add(state, "\n");
+}
+
+std::string_view Bytes(const Digest& digest) {
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
+Digest Finish(SHA256_CTX* state) {
+  Digest digest;
+  SHA256_Final(digest.data(), state);
+  return digest;
+}
+
+Digest HashOf(std::string_view bytes) {
+  SHA256_CTX state;
+  SHA256_Init(&state);
+  Add(&state, bytes);
+  return Finish(&state);
+}
+
+int HexDigit(char c, bool upper_case_too) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (upper_case_too && c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// False when `hex` holds anything else than 2 * `size` digits.
+bool DecodeHex(std::string_view hex, bool upper_case_too, unsigned char* bytes, size_t size) {
+  if (hex.size() != 2 * size) return false;
+  for (size_t i = 0; i < size; ++i) {
+    const int high = HexDigit(hex[2 * i], upper_case_too);
+    const int low = HexDigit(hex[2 * i + 1], upper_case_too);
+    if (high < 0 || low < 0) return false;
+    bytes[i] = static_cast<unsigned char>(high * 16 + low);
+  }
+  return true;
+}
+
+bool Fits(StampMethod method, std::string_view identity) {
+  return method == StampMethod::kAccount ? IsAccountName(identity)
+                                         : ParseDeviceIdentity(identity).has_value();
+}
+
+// Takes the word before the next space, and the space, off the front of *rest.
+std::string_view NextWord(std::string_view* rest) {
+  const size_t space = std::min(rest->find(' '), rest->size());
+  const std::string_view word = rest->substr(0, space);
+  rest->remove_prefix(std::min(space + 1, rest->size()));
+  return word;
+}
+
+Status Refused(const std::string& path, const std::string& why) {
+  return {ErrorCode::kInvalidArgument, "the key file " + path + " " + why};
+}
+
+Result<std::string> ReadKeyFile(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat info {};
+  if (!fd.valid() || ::fstat(fd.get(), &info) != 0) {
+    return Refused(path, std::string("cannot be opened: ") + std::strerror(errno));
+  }
+  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    return Refused(path, "is open to others than its owner; chmod 600 it");
+  }
+  std::string text(kMaxFileBytes + 1, '\0');
+  const ssize_t size = ::read(fd.get(), text.data(), text.size());
+  if (size < 0) return Refused(path, std::string("cannot be read: ") + std::strerror(errno));
+  text.resize(static_cast<size_t>(size));
+  if (text.size() > kMaxFileBytes) return Refused(path, "is too long for two keys");
+  return text;
+}
+
+}  // namespace
+
+std::string_view StampMethodName(StampMethod method) {
+  for (const auto& [name, value] : kMethods) {
+    if (value == method) return name;
+  }
+  return "";
+}
+
+StampKeys::Key StampKeys::Prepare(std::string_view bytes) {
+  std::array<unsigned char, kBlockBytes> block{};
+  if (bytes.size() > block.size()) {
+    const Digest digest = HashOf(bytes);
+    std::copy(digest.begin(), digest.end(), block.begin());
+  } else {
+    std::copy(bytes.begin(), bytes.end(), block.begin());
+  }
+  Key key{};
+  SHA256_Init(&key.inner);
+  SHA256_Init(&key.outer);
+  for (unsigned char& byte : block) byte ^= 0x36;
+  SHA256_Update(&key.inner, block.data(), block.size());
+  for (unsigned char& byte : block) byte ^= 0x36 ^ 0x5c;
+  SHA256_Update(&key.outer, block.data(), block.size());
+  OPENSSL_cleanse(block.data(), block.size());
+  return key;
+}
+
+Result<StampKeys> StampKeys::Load(const std::string& path) {
+  auto text = ReadKeyFile(path);
+  if (!text.ok()) return text.status();
+  std::vector<Key> keys;
+  std::string_view rest = *text;
+  Status refused;
+  while (!rest.empty() && refused.ok()) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    std::array<unsigned char, kMaxKeyDigits / 2> bytes{};
+    const std::string where = "line " + std::to_string(keys.size() + 1);
+    if (keys.size() == kMaxKeys) {
+      refused = Refused(path, "has more than two lines");
+    } else if (line.size() < kMinKeyDigits || line.size() > kMaxKeyDigits) {
+      refused = Refused(path, where + " does not have 64 to 256 hexadecimal digits");
+    } else if (!DecodeHex(line, true, bytes.data(), line.size() / 2)) {
+      refused = Refused(path, where + " is not an even number of hexadecimal digits");
+    } else {
+      keys.push_back(Prepare({reinterpret_cast<const char*>(bytes.data()), line.size() / 2}));
+    }
+    OPENSSL_cleanse(bytes.data(), bytes.size());
+  }
+  OPENSSL_cleanse(text->data(), text->size());
+  if (!refused.ok()) return refused;
+  if (keys.empty()) return Refused(path, "is empty");
+  return StampKeys(std::move(keys));
+}
+
+namespace {
+
+// The MAC under the key whose two states are given.
+Digest Mac(SHA256_CTX inner, SHA256_CTX outer, const StampClaim& claim, std::string_view topic,
+           const Digest& payload_hash) {
+  AddLine(&inner, "sluice-stamp 1");
+  AddLine(&inner, StampMethodName(claim.method));
+  AddLine(&inner, claim.identity);
+  AddLine(&inner, topic);
+  Add(&inner, Bytes(payload_hash));
+  Add(&outer, Bytes(Finish(&inner)));
+  return Finish(&outer);
+}
+
+}  // namespace
+
+std::optional<std::string> StampKeys::Sign(StampMethod method, std::string_view identity,
+                                           std::string_view topic, std::string_view payload) const {
+  if (topic.find('\n') != std::string_view::npos || !Fits(method, identity)) return std::nullopt;
+  const Key& key = keys_.front();
+  const Digest mac = Mac(key.inner, key.outer, {method, identity}, topic, HashOf(payload));
+  std::string stamp(kVersion);
+  stamp.append(StampMethodName(method)).append(" ").append(identity).append(" ");
+  return stamp + ToHex(Bytes(mac));
+}
+
+std::optional<StampClaim> StampKeys::Verify(std::string_view topic, std::string_view payload,
+                                            std::string_view stamp) const {
+  if (!stamp.starts_with(kVersion) || topic.find('\n') != std::string_view::npos) {
+    return std::nullopt;
+  }
+  std::string_view rest = stamp.substr(kVersion.size());
+  const std::string_view method = NextWord(&rest);
+  const auto* const known = std::find_if(kMethods.begin(), kMethods.end(),
+                                         [&](const auto& entry) { return entry.first == method; });
+  if (known == kMethods.end()) return std::nullopt;
+  const StampClaim claim{known->second, NextWord(&rest)};
+  Digest given;
+  static_assert(kMacDigits == 2 * sizeof(given));
+  if (!Fits(claim.method, claim.identity) || !DecodeHex(rest, false, given.data(), given.size())) {
+    return std::nullopt;
+  }
+  const Digest payload_hash = HashOf(payload);
+  for (const Key& key : keys_) {
+    const Digest mac = Mac(key.inner, key.outer, claim, topic, payload_hash);
+    if (CRYPTO_memcmp(mac.data(), given.data(), mac.size()) == 0) return claim;
+  }
+  return std::nullopt;
+}
+
+}  // namespace sluice
