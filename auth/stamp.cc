@@ -1,19 +1,15 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "auth/stamp.h"
 
-#include <fcntl.h>
 #include <openssl/crypto.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "auth/identity.h"
+#include "auth/secret_file.h"
 #include "base/escape.h"
-#include "base/unique_fd.h"
 
 namespace sluice {
 namespace {
@@ -92,24 +88,7 @@ std::string_view NextWord(std::string_view* rest) {
 }
 
 Status Refused(const std::string& path, const std::string& why) {
-  return {ErrorCode::kInvalidArgument, "the key file " + path + " " + why};
-}
-
-Result<std::string> ReadKeyFile(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat info {};
-  if (!fd.valid() || ::fstat(fd.get(), &info) != 0) {
-    return Refused(path, std::string("cannot be opened: ") + std::strerror(errno));
-  }
-  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    return Refused(path, "is open to others than its owner; chmod 600 it");
-  }
-  std::string text(kMaxFileBytes + 1, '\0');
-  const ssize_t size = ::read(fd.get(), text.data(), text.size());
-  if (size < 0) return Refused(path, std::string("cannot be read: ") + std::strerror(errno));
-  text.resize(static_cast<size_t>(size));
-  if (text.size() > kMaxFileBytes) return Refused(path, "is too long for two keys");
-  return text;
+  return {ErrorCode::kInvalidArgument, "the file " + path + " " + why};
 }
 
 }  // namespace
@@ -141,7 +120,7 @@ StampKeys::Key StampKeys::Prepare(std::string_view bytes) {
 }
 
 Result<StampKeys> StampKeys::Load(const std::string& path) {
-  auto text = ReadKeyFile(path);
+  auto text = ReadSecretFile(path, kMaxFileBytes);
   if (!text.ok()) return text.status();
   std::vector<Key> keys;
   std::string_view rest = *text;
