@@ -163,6 +163,21 @@ bool AddRevoked(X509_CRL* crl, X509* certificate, UnixMicros revoked_at) {
   return true;
 }
 
+// Both were sorted before they were signed.
+bool SameSerials(X509_CRL* a, X509_CRL* b) {
+  const STACK_OF(X509_REVOKED)* in_a = X509_CRL_get_REVOKED(a);
+  const STACK_OF(X509_REVOKED)* in_b = X509_CRL_get_REVOKED(b);
+  const int count = std::max(sk_X509_REVOKED_num(in_a), 0);  // -1 where there is no list
+  if (count != std::max(sk_X509_REVOKED_num(in_b), 0)) return false;
+  for (int i = 0; i < count; ++i) {
+    if (ASN1_INTEGER_cmp(X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(in_a, i)),
+                         X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(in_b, i))) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool SetCrlTimes(X509_CRL* crl, int64_t from, int64_t until) {
   const TimePtr this_update(ASN1_TIME_set(nullptr, from));
   const TimePtr next_update(ASN1_TIME_set(nullptr, until));
@@ -274,13 +289,18 @@ Result<RevocationList> Authority::MakeCrl(const std::vector<RevokedCertificate>&
   return list;
 }
 
-bool Authority::HasIssued(std::string_view certificate_pem) const {
-  const X509Ptr certificate = ParseCertificate(certificate_pem);
-  const bool issued = certificate != nullptr &&
-                      X509_check_issued(certificate_.get(), certificate.get()) == X509_V_OK &&
-                      X509_verify(certificate.get(), key_.get()) == 1;
-  ERR_clear_error();
-  return issued;
+bool Authority::StillServes(std::string_view old_pem, const RevocationList& fresh,
+                            UnixMicros now) const {
+  const CrlPtr old_list = ParseCrl(old_pem);
+  const CrlPtr new_list = ParseCrl(fresh.pem);
+  if (old_list == nullptr || new_list == nullptr ||
+      X509_CRL_verify(old_list.get(), key_.get()) != 1) {
+    ERR_clear_error();
+    return false;
+  }
+  const UnixMicros from = MicrosOf(X509_CRL_get0_lastUpdate(old_list.get()));
+  const UnixMicros until = MicrosOf(X509_CRL_get0_nextUpdate(old_list.get()));
+  return until - now > (until - from) / 2 && SameSerials(old_list.get(), new_list.get());
 }
 
 Result<std::string> Authority::CertificatePem() const {

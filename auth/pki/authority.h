@@ -59,8 +59,9 @@ class Authority {
                                  std::string_view previous_pem, UnixMicros now,
                                  std::chrono::days days) const;
 
-  // Whether this authority's key has signed it. Says nothing about its validity in time.
-  bool HasIssued(std::string_view certificate_pem) const;
+  // Whether `old_pem` says what `fresh` says and has more than half of its time before it, so that
+  // nobody has to be told of `fresh`. A broker keeps every list that it has ever read.
+  bool StillServes(std::string_view old_pem, const RevocationList& fresh, UnixMicros now) const;
 
   Result<std::string> CertificatePem() const;
   Result<std::string> KeyPem() const;  // secret

@@ -117,4 +117,14 @@ Result<Certificate> ReadCertificate(std::string_view pem) {
       .not_after = MicrosOf(X509_get0_notAfter(certificate.get()))};
 }
 
+bool IsIssuedBy(std::string_view pem, std::string_view authority_pem) {
+  const X509Ptr certificate = ParseCertificate(pem);
+  const X509Ptr authority = ParseCertificate(authority_pem);
+  const bool issued = certificate != nullptr && authority != nullptr &&
+                      X509_check_issued(authority.get(), certificate.get()) == X509_V_OK &&
+                      X509_verify(certificate.get(), X509_get0_pubkey(authority.get())) == 1;
+  ERR_clear_error();
+  return issued;
+}
+
 }  // namespace sluice

@@ -24,4 +24,7 @@ struct Certificate {
 // another name than we do.
 Result<Certificate> ReadCertificate(std::string_view pem);
 
+// Whether the authority's key has signed it. Says nothing about times.
+bool IsIssuedBy(std::string_view pem, std::string_view authority_pem);
+
 }  // namespace sluice

@@ -65,9 +65,9 @@ TEST(Authority, ACertificateOfAnotherAuthorityOfTheSameNameDoesNotVerify) {
   const Authority other = NewAuthority();
   const IssuedCertificate foreign = Issue(other);
   EXPECT_NE(Verdict(authority, foreign.certificate_pem, kNow), X509_V_OK);
-  EXPECT_FALSE(authority.HasIssued(foreign.certificate_pem));
-  EXPECT_TRUE(other.HasIssued(foreign.certificate_pem));
-  EXPECT_FALSE(authority.HasIssued("no certificate"));
+  EXPECT_FALSE(IsIssuedBy(foreign.certificate_pem, *authority.CertificatePem()));
+  EXPECT_TRUE(IsIssuedBy(foreign.certificate_pem, *other.CertificatePem()));
+  EXPECT_FALSE(IsIssuedBy("no certificate", *authority.CertificatePem()));
 }
 
 TEST(Authority, ACertificateIsValidForItsDaysAndNotBeforeOrAfter) {

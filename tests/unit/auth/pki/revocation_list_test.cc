@@ -74,5 +74,21 @@ TEST(RevocationList, IsLaterThanTheOneItReplacesEvenInTheSameSecond) {
   }
 }
 
+TEST(RevocationList, ServesUntilItSaysSomethingElseOrHalfItsTimeIsOver) {
+  const Authority authority = NewAuthority();
+  const RevokedCertificate one{Issue(authority).certificate_pem, kNow};
+  const RevokedCertificate other{Issue(authority).certificate_pem, kNow};
+  const std::string old_pem = MustMake(authority, {one}).pem;
+  EXPECT_TRUE(authority.StillServes(old_pem, MustMake(authority, {one}), kNow));
+  EXPECT_FALSE(authority.StillServes(old_pem, MustMake(authority, {one, other}), kNow));
+  EXPECT_FALSE(authority.StillServes(old_pem, MustMake(authority, {other}), kNow));
+  EXPECT_FALSE(authority.StillServes(old_pem, MustMake(authority, {}), kNow));
+  EXPECT_FALSE(
+      authority.StillServes(old_pem, MustMake(authority, {one}), kNow + 16 * kMicrosPerDay));
+  EXPECT_FALSE(authority.StillServes("", MustMake(authority, {one}), kNow));
+  const std::string foreign = MustMake(NewAuthority(), {}).pem;
+  EXPECT_FALSE(authority.StillServes(foreign, MustMake(authority, {}), kNow));
+}
+
 }  // namespace
 }  // namespace sluice
