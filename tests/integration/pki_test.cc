@@ -302,6 +302,18 @@ TEST_F(PkiCommands, RefusesARoleThatRowLevelSecurityHidesRowsFrom) {
   EXPECT_EQ(ReadFile(files_.crl), list);
 }
 
+TEST_F(PkiCommands, ARoleForTheListAloneCanWriteIt) {
+  AddDevice("probe-1");
+  Issue("probe-1");
+  Must({"device", "revoke", "orchard", "probe-1"});
+  Value(
+      "CREATE ROLE pki_lister LOGIN BYPASSRLS;"
+      "GRANT SELECT, UPDATE (status, updated_at) ON device_certificates TO pki_lister");
+  env_["DATABASE_URL"] = SharedPostgres().Url(database_, "pki_lister");
+  EXPECT_THAT(Must({"crl", "write"}).out, HasSubstr("1 revoked"));
+  EXPECT_EQ(Sluice({"device", "token", "rotate", "orchard", "probe-1"}).code, 1);
+}
+
 // A broker with one mutual TLS listener on the directory's files.
 class MutualTls : public PkiCommands {
  protected:
@@ -395,6 +407,44 @@ TEST_F(MutualTls, WritingAgainAndAgainTellsTheBrokerOfChangesOnly) {
   ASSERT_TRUE(ended.has_value());
   EXPECT_EQ(ended->code, 0);
   EXPECT_EQ(Occurrences(said(), "the broker reloads"), 2) << said();
+}
+
+TEST_F(MutualTls, TheTestScriptTellsStoredFromRejectedFromRefused) {
+  const std::string http = std::to_string(FreePort());
+  env_.insert({{"MQTT_HOST", "127.0.0.1"},
+               {"MQTT_PORT", std::to_string(broker_->port())},
+               {"HTTP_HOST", "127.0.0.1"},
+               {"HTTP_PORT", http},
+               {"SPOOL_DIR", directory_.Path("spool")},
+               {"SPOOL_SEGMENT_BYTES", "4MiB"},
+               {"CERT_AUTH_ENABLED", "1"}});
+  const auto daemon = Process::Start({.argv = {BinaryPath("sluice"), "ingest"}, .env = env_});
+  ASSERT_TRUE(Eventually([&] {
+    return RunCommand({"curl", "-sf", "http://127.0.0.1:" + http + "/ready"}).code == 0;
+  }));
+  AddDevice("probe-1");
+  sql_->Exec(
+          "INSERT INTO subscriptions (subscription_id, tenant_id, device_limit, status)"
+          " VALUES ('S', 'orchard', 9, 'SUSPENDED')")
+      .ok();
+  Must({"device", "add", "orchard", "probe-2", "--site", "north", "--subscription", "S"});
+  env_["SLUICE"] = BinaryPath("sluice");
+  const auto script = [&](const std::string& device, uint16_t port) {
+    return RunCommand({std::string(SLUICE_SOURCE_DIR) + "/deploy/test_mtls_device.sh", "orchard",
+                       device, "127.0.0.1", std::to_string(port)},
+                      env_);
+  };
+  const Said stored = script("probe-1", port_);
+  EXPECT_EQ(stored.code, 0) << stored.out << stored.err;
+  EXPECT_THAT(stored.out, HasSubstr("VERDICT: ACCEPTED"));
+  const Said rejected = script("probe-2", port_);
+  EXPECT_EQ(rejected.code, 1);
+  EXPECT_THAT(rejected.out, HasSubstr("VERDICT: REJECTED by the daemon: SUBSCRIPTION_SUSPENDED"));
+  const Said refused = script("probe-1", broker_->port());  // does not speak TLS
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.out, HasSubstr("VERDICT: REFUSED by the broker"));
+  EXPECT_EQ(script("nobody", port_).code, 2);
+  EXPECT_EQ(Value("SELECT count(*) FROM device_certificates WHERE status <> 'REVOKED'"), "0");
 }
 
 TEST_F(MutualTls, TheBrokerDoesNotStartWithoutItsList) {
