@@ -11,9 +11,11 @@ namespace sluice {
 // X.509 has no longer ones (RFC 5280, ub-common-name), though a topic could name a longer device.
 inline constexpr size_t kMaxCommonNameBytes = 64;
 
-// "tenant/device", or a sentence about what is wrong. Both parts are segments of a topic, neither
-// is "." or "..", so no name can hold a wildcard, climb out of a directory, or be read as another
-// pair.
+// "tenant/device" if it is an identity as auth/identity.h has it, or a sentence about what is
+// wrong.
+Result<std::string> DeviceName(std::string_view tenant, std::string_view device);
+
+// The same, if a certificate can have it as its common name.
 Result<std::string> DeviceCommonName(std::string_view tenant, std::string_view device);
 
 }  // namespace sluice

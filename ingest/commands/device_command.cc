@@ -27,7 +27,7 @@ int ShowToken(const std::string& token) {
 }
 
 int Add(const Options& options) {
-  const Result<std::string> name = DeviceCommonName(options.tenant, options.device);
+  const Result<std::string> name = DeviceName(options.tenant, options.device);
   if (!name.ok()) return Complain("device add", name.message());
   const Result<std::string> token = NewProvisionToken();
   if (!token.ok()) return Complain("device add", token.message());

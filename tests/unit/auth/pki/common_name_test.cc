@@ -25,6 +25,7 @@ TEST(CommonName, RefusesWhatIsNoSegmentOfATopic) {
 TEST(CommonName, TakesSixtyFourBytesAndNotOneMore) {
   EXPECT_TRUE(DeviceCommonName("t", std::string(62, 'd')).ok());
   EXPECT_FALSE(DeviceCommonName("t", std::string(63, 'd')).ok());
+  EXPECT_TRUE(DeviceName("t", std::string(63, 'd')).ok()) << "it can use a token";
 }
 
 }  // namespace
