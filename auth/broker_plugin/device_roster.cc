@@ -2,6 +2,7 @@
 
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice {
@@ -29,17 +30,22 @@ DeviceRoster::Entry* DeviceRoster::Find(std::string_view identity, int64_t now) 
   return &found->second;
 }
 
-void DeviceRoster::Ask(std::string_view identity, bool connected) {
+bool DeviceRoster::Meets(const DeviceFacts& facts, Need need) {
+  return need == Need::kNothing ||
+         (facts.active && (facts.certificate || need != Need::kCertificate));
+}
+
+void DeviceRoster::Ask(std::string_view identity, Need need) {
   if (const auto found = questions_.find(identity); found != questions_.end()) {
-    found->second = found->second || connected;
+    found->second = std::max(found->second, need);
     return;
   }
   if (const auto found = asked_.find(identity); found != asked_.end()) {
-    found->second = found->second || connected;
+    found->second = std::max(found->second, need);
     return;
   }
   if (questions_.size() >= limits_.questions) return;
-  questions_.emplace(identity, connected);
+  questions_.emplace(identity, need);
   if (questions_.size() == 1) Wake();
 }
 
@@ -58,7 +64,7 @@ DeviceRoster::Verdict DeviceRoster::JudgeToken(std::string_view identity, std::s
   std::lock_guard lock(mutex_);
   const Entry* entry = Find(identity, now);
   if (entry == nullptr || now - entry->looked_up > limits_.token_trust_us) {
-    Ask(identity, false);
+    Ask(identity, Need::kNothing);
     return Verdict::kUnknown;
   }
   const DeviceFacts& facts = entry->facts;
@@ -68,15 +74,14 @@ DeviceRoster::Verdict DeviceRoster::JudgeToken(std::string_view identity, std::s
 
 DeviceRoster::Verdict DeviceRoster::JudgeSession(std::string_view identity, bool by_certificate,
                                                  int64_t now) {
+  const Need need = by_certificate ? Need::kCertificate : Need::kActive;
   std::lock_guard lock(mutex_);
   const Entry* entry = Find(identity, now);
   if (entry == nullptr) {
-    Ask(identity, true);
+    Ask(identity, need);
     return Verdict::kUnknown;
   }
-  const DeviceFacts& facts = entry->facts;
-  const bool good = facts.active && (facts.certificate || !by_certificate);
-  return good ? Verdict::kGood : Verdict::kBad;
+  return Meets(entry->facts, need) ? Verdict::kGood : Verdict::kBad;
 }
 
 std::vector<std::string> DeviceRoster::TakeKicks(size_t max) {
@@ -104,7 +109,7 @@ std::vector<std::string> DeviceRoster::TakeQuestions(size_t max, int64_t now,
     if (entry->second.looked_up >= looked_up_before) break;
     if (now - entry->second.used > limits_.idle_us) {
       Remove(entry);
-    } else if (asked_.emplace(entry->first, true).second) {
+    } else if (asked_.emplace(entry->first, Need::kNothing).second) {
       names.push_back(entry->first);
     }
   }
@@ -115,9 +120,9 @@ std::vector<std::string> DeviceRoster::TakeQuestions(size_t max, int64_t now,
 void DeviceRoster::Answer(std::string_view identity, const std::optional<DeviceFacts>& facts,
                           int64_t now) {
   std::lock_guard lock(mutex_);
-  bool connected = false;
+  Need need = Need::kNothing;
   if (const auto asked = asked_.find(identity); asked != asked_.end()) {
-    connected = asked->second;
+    need = asked->second;
     asked_.erase(asked);
   }
   const DeviceFacts answer = facts.value_or(DeviceFacts{});
@@ -130,8 +135,8 @@ void DeviceRoster::Answer(std::string_view identity, const std::optional<DeviceF
     return;
   }
   // Invented names that only try to log in are not worth remembering.
-  if (!facts && !connected) return;
-  if (connected && !(answer.active && (answer.certificate || answer.token_hash))) Kick(identity);
+  if (!facts && need == Need::kNothing) return;
+  if (!Meets(answer, need)) Kick(identity);
   if (entries_.size() >= limits_.devices) Remove(entries_.find(by_age_.front()));
   const auto place = by_age_.emplace(by_age_.end(), identity);
   entries_.emplace(identity, Entry{.facts = answer, .looked_up = now, .used = now, .place = place});
@@ -142,10 +147,10 @@ void DeviceRoster::GiveBack(const std::vector<std::string>& questions) {
   for (const std::string& identity : questions) {
     const auto asked = asked_.find(identity);
     if (asked == asked_.end()) continue;
-    const bool connected = asked->second;
+    const Need need = asked->second;
     asked_.erase(asked);
     // What is known is old by now, and comes again by its age.
-    if (!entries_.contains(identity)) Ask(identity, connected);
+    if (!entries_.contains(identity)) Ask(identity, need);
   }
 }
 
@@ -153,7 +158,7 @@ void DeviceRoster::Revoke(std::string_view identity) {
   std::lock_guard lock(mutex_);
   if (const auto known = entries_.find(identity); known != entries_.end()) Remove(known);
   Kick(identity);
-  Ask(identity, true);
+  Ask(identity, Need::kActive);
 }
 
 size_t DeviceRoster::size() const {

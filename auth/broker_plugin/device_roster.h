@@ -81,12 +81,13 @@ class DeviceRoster {
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
   };
   using Entries = std::unordered_map<std::string, Entry, Hash, std::equal_to<>>;
-  // True: it is, or seems to be, connected, so that it must be kicked if the answer is bad. False:
-  // it only tries to log in.
-  using Questions = std::unordered_map<std::string, bool, Hash, std::equal_to<>>;
+  // Why somebody asked: what the device needs of the answer, or it is kicked.
+  enum class Need { kNothing, kActive, kCertificate };  // it only tries to log in; a session …
+  using Questions = std::unordered_map<std::string, Need, Hash, std::equal_to<>>;
 
   Entry* Find(std::string_view identity, int64_t now);
-  void Ask(std::string_view identity, bool connected);
+  void Ask(std::string_view identity, Need need);
+  static bool Meets(const DeviceFacts& facts, Need need);
   void Kick(std::string_view identity);
   void Remove(Entries::iterator entry);
 

@@ -115,6 +115,19 @@ TEST(DeviceRoster, KicksAConnectedDeviceThatTurnsOutBad) {
   EXPECT_EQ(roster.JudgeSession("t/d", true, kNow), Verdict::kBad);
 }
 
+TEST(DeviceRoster, KicksAConnectedDeviceThatLacksWhatItCameWith) {
+  const DeviceFacts no_certificate{.active = true, .token_hash = Sha256("secret")};
+  for (const bool by_certificate : {true, false}) {
+    DeviceRoster roster;
+    (void)roster.JudgeToken("t/d", "secret", kNow);
+    (void)roster.JudgeSession("t/d", by_certificate, kNow);
+    (void)roster.JudgeToken("t/d", "secret", kNow);
+    (void)Asked(roster);
+    roster.Answer("t/d", no_certificate, kNow);
+    EXPECT_EQ(roster.TakeKicks(10).size(), by_certificate ? 1U : 0U);
+  }
+}
+
 TEST(DeviceRoster, NeitherKicksNorRemembersWhoOnlyKnocked) {
   DeviceRoster roster;
   (void)roster.JudgeToken("t/invented", "x", kNow);

@@ -1,0 +1,579 @@
+// The plugin in a real Mosquitto, with real clients on a listener for certificates, one for
+// certificates that leaves the naming to the plugin, and one for passwords.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <mqtt/client.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "auth/digest.h"
+#include "auth/stamp.h"
+#include "schema/migrator.h"
+#include "tests/support/free_port.h"
+#include "tests/support/mosquitto_server.h"
+#include "tests/support/postgres_server.h"
+#include "tests/support/process.h"
+#include "tests/support/raw_mqtt.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_pki.h"
+
+namespace sluice::testing {
+namespace {
+
+using namespace std::string_literals;
+using std::chrono::seconds;
+using ::testing::AnyOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::Pair;
+
+constexpr int kNotAuthorized5 = 0x87;
+constexpr int kNotAuthorized4 = 5;
+constexpr int kClosed = -1;
+constexpr const char* kOwn = "tenant/t1/device/d1/telemetry";
+constexpr const char* kForeign = "tenant/t1/device/d2/telemetry";
+
+// Everything the plugin needs, and a broker with it.
+class BrokerWithPlugin {
+ public:
+  explicit BrokerWithPlugin(const std::string& database_url = "") {
+    WriteSecret("key", std::string(64, '7') + "\n");
+    WriteFile(directory_.Path("rules"),
+              ReadFile(SLUICE_SOURCE_DIR "/deploy/mosquitto/rules.conf") +
+                  "\naccount sluice subscribe #\naccount sluice publish sentinel\n"
+                  "account sluice publish tenant/+/device/+/commands\n");
+    MosquittoOptions options{.username = "sluice", .password = "pw"};
+    options.lines = {"plugin " SLUICE_BIN_DIR "/sluice_broker_plugin.so",
+                     "plugin_opt_stamp_key_file " + directory_.Path("key"),
+                     "plugin_opt_rules_file " + directory_.Path("rules")};
+    if (!database_url.empty()) {
+      WriteSecret("url", database_url + "\n");
+      options.lines.push_back("plugin_opt_database_url_file " + directory_.Path("url"));
+    }
+    for (const uint16_t port : {named_port, unnamed_port}) {
+      options.lines.push_back("listener " + std::to_string(port) + " 127.0.0.1");
+      for (const std::string& line : pki.ServerLines()) options.lines.push_back(line);
+      options.lines.emplace_back("require_certificate true");
+      if (port == named_port) options.lines.emplace_back("use_identity_as_username true");
+    }
+    server = std::make_unique<MosquittoServer>(options);
+  }
+
+  StampKeys Keys() const { return *StampKeys::Load(directory_.Path("key")); }
+
+  // A certificate's client, connected.
+  std::unique_ptr<RawMqtt> Device(const std::string& name, RawConnect connect = {}) {
+    if (connect.client_id == "raw") connect.client_id = name;
+    auto client = std::make_unique<RawMqtt>(named_port, pki.Client({{name}}));
+    EXPECT_EQ(client->Connect(connect), 0) << server->Log();
+    return client;
+  }
+  // PUBACK's code for that device. A client of its own each time: Debian's broker, told to queue
+  // without a limit, disconnects a client after answering a message that was denied.
+  int PublishOnce(const std::string& name, const RawPublish& publish) {
+    return Device(name)->Publish(publish);
+  }
+  // The service, subscribed to everything.
+  std::unique_ptr<RawMqtt> Watcher() {
+    auto client = std::make_unique<RawMqtt>(server->port());
+    EXPECT_EQ(client->Connect({.client_id = "watcher", .username = "sluice", .password = "pw"}), 0);
+    EXPECT_EQ(client->Subscribe("#"), 1);
+    return client;
+  }
+  // Everything the watcher got until now.
+  std::vector<RawMessage> Arrived(RawMqtt& watcher) {
+    RawMqtt service(server->port());
+    EXPECT_EQ(service.Connect({.client_id = "service", .username = "sluice", .password = "pw"}), 0);
+    EXPECT_EQ(service.Publish({.topic = "sentinel"}), 0);
+    std::vector<RawMessage> messages;
+    while (auto message = watcher.Receive()) {
+      if (message->topic == "sentinel") return messages;
+      messages.push_back(*message);
+    }
+    ADD_FAILURE() << "the watcher was disconnected\n" << server->Log();
+    return messages;
+  }
+
+  TestPki pki;
+  const uint16_t named_port = FreePort();
+  const uint16_t unnamed_port = FreePort();
+  std::unique_ptr<MosquittoServer> server;
+
+ private:
+  void WriteSecret(const std::string& name, const std::string& text) {
+    WriteFile(directory_.Path(name), text);
+    chmod(directory_.Path(name).c_str(), 0600);
+  }
+
+  TempDir directory_;
+};
+
+std::string StampOf(const RawMessage& message) {
+  for (const auto& [name, value] : message.properties) {
+    if (name == kStampProperty) return value;
+  }
+  return "";
+}
+
+// "cert t1/d1", or "none" when there is no genuine stamp.
+std::string ProvenSender(const StampKeys& keys, const RawMessage& message) {
+  const std::string stamp = StampOf(message);
+  const auto claim = keys.Verify(message.topic, message.payload, stamp);
+  if (!claim) return "none";
+  return std::string(StampMethodName(claim->method)) + " " + std::string(claim->identity);
+}
+
+class BrokerPlugin : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { broker_ = new BrokerWithPlugin; }
+  static void TearDownTestSuite() { delete broker_; }
+  void SetUp() override { watcher_ = broker_->Watcher(); }
+
+  std::vector<std::string> ArrivedFrom() {
+    std::vector<std::string> senders;
+    for (const RawMessage& message : broker_->Arrived(*watcher_)) {
+      senders.push_back(message.topic + " by " + ProvenSender(broker_->Keys(), message));
+    }
+    return senders;
+  }
+
+  static inline BrokerWithPlugin* broker_ = nullptr;
+  std::unique_ptr<RawMqtt> watcher_;
+};
+
+TEST_F(BrokerPlugin, StampsWhatADevicePublishesWithItsCertificate) {
+  for (const int version : {4, 5}) {
+    auto device = broker_->Device("t1/d1", {.version = version});
+    EXPECT_EQ(device->Publish({.topic = kOwn, .payload = "x"}), 0);
+    EXPECT_EQ(device->Publish({.topic = kOwn, .payload = ""}), 0);
+  }
+  const std::string proven = kOwn + " by cert t1/d1"s;
+  EXPECT_THAT(ArrivedFrom(), ElementsAre(proven, proven, proven, proven));
+}
+
+TEST_F(BrokerPlugin, KeepsTheSendersOwnPropertiesInFrontOfTheStamp) {
+  auto device = broker_->Device("t1/d1");
+  EXPECT_EQ(device->Publish({.topic = kOwn, .properties = {{"a", "1"}, {"b", "2"}}}), 0);
+  const auto arrived = broker_->Arrived(*watcher_);
+  ASSERT_EQ(arrived.size(), 1U);
+  EXPECT_THAT(arrived[0].properties, ElementsAre(Pair("a", "1"), Pair("b", "2"),
+                                                 Pair("sluice-stamp", StampOf(arrived[0]))));
+  EXPECT_EQ(ProvenSender(broker_->Keys(), arrived[0]), "cert t1/d1");
+}
+
+TEST_F(BrokerPlugin, StampsForAPahoClientOverMutualTls) {
+  const RawTls tls = broker_->pki.Client({{"t1/paho"}});
+  mqtt::client device("ssl://localhost:" + std::to_string(broker_->named_port), "paho");
+  mqtt::ssl_options ssl;
+  ssl.set_trust_store(tls.ca_file);
+  ssl.set_key_store(tls.certificate_file);
+  ssl.set_private_key(tls.key_file);
+  mqtt::connect_options options;
+  options.set_ssl(ssl);
+  device.connect(options);
+  device.publish("tenant/t1/device/paho/heartbeat", "{}", 2, 1, false);
+  device.disconnect();
+  EXPECT_THAT(ArrivedFrom(), ElementsAre("tenant/t1/device/paho/heartbeat by cert t1/paho"));
+}
+
+TEST_F(BrokerPlugin, StampsAServiceWithItsAccount) {
+  RawMqtt service(broker_->server->port());
+  ASSERT_EQ(service.Connect({.client_id = "s", .username = "sluice", .password = "pw"}), 0);
+  EXPECT_EQ(service.Publish({.topic = "tenant/t1/device/d1/commands"}), 0);
+  EXPECT_EQ(service.Publish({.topic = kOwn}), kNotAuthorized5);
+  EXPECT_THAT(ArrivedFrom(), ElementsAre("tenant/t1/device/d1/commands by account sluice"));
+}
+
+TEST_F(BrokerPlugin, KeepsADeviceToItsOwnUplinks) {
+  for (const char* topic :
+       {kForeign, "tenant/t11/device/d1/telemetry", "tenant/t1/device/d11/telemetry",
+        "tenant/t1/device/d1", "tenant/t1/device/d1/commands", "tenant/t1/device/d1/telemetry/",
+        "tenant/t1/device/d1//telemetry", "x/tenant/t1/device/d1/telemetry", "sentinel",
+        "$SYS/broker/x", "$share/g/x", "$CONTROL/x"}) {
+    EXPECT_EQ(broker_->PublishOnce("t1/d1", {.topic = topic}), kNotAuthorized5) << topic;
+  }
+  auto old = broker_->Device("t1/d1", {.version = 4});
+  EXPECT_EQ(old->Publish({.topic = kForeign}), 0);  // MQTT 3.1.1 has no word for no
+  EXPECT_THAT(ArrivedFrom(), ElementsAre());
+}
+
+TEST_F(BrokerPlugin, LetsNoTopicOfNonsensePass) {
+  for (const std::string& topic :
+       {"tenant/+/device/d1/telemetry"s, "tenant/t1/device/d1/#"s, "#"s, ""s,
+        "tenant/t1/device/d1/telemetry\0"s, "tenant/t1/device/d1/telemetry/\xff"s,
+        "tenant/t1/device/d1/telemetry/\x01"s, "tenant/t1/device/d1/telemetry\n"s}) {
+    auto device = broker_->Device("t1/d1");
+    EXPECT_THAT(device->Publish({.topic = topic}), AnyOf(kClosed, kNotAuthorized5)) << topic;
+  }
+  EXPECT_THAT(ArrivedFrom(), ElementsAre());
+}
+
+TEST_F(BrokerPlugin, LetsADeviceSubscribeToItsDownlinksOnly) {
+  auto device = broker_->Device("t1/d1");
+  for (const char* filter : {"tenant/t1/device/d1/commands", "tenant/t1/device/d1/jobs/#",
+                             "$share/g/tenant/t1/device/d1/shadow/desired"}) {
+    EXPECT_EQ(device->Subscribe(filter), 1) << filter;
+  }
+  for (const char* filter :
+       {"#", "+/#", "tenant/#", "tenant/+/device/+/commands", "tenant/t1/device/+/commands",
+        "tenant/t1/device/d2/commands", "tenant/t1/device/d1/#", kOwn, "$SYS/#",
+        "$SYS/broker/uptime", "$share/g/#", "$share/g/tenant/+/device/+/commands"}) {
+    EXPECT_EQ(device->Subscribe(filter), kNotAuthorized5) << filter;
+  }
+  auto old = broker_->Device("t1/d1", {.version = 4});
+  EXPECT_EQ(old->Subscribe("#"), 0x80);
+}
+
+TEST_F(BrokerPlugin, RefusesAStampThatAClientBrings) {
+  EXPECT_EQ(broker_->PublishOnce("t1/d1", {.topic = kOwn, .payload = "x"}), 0);
+  const auto genuine = broker_->Arrived(*watcher_);
+  ASSERT_EQ(genuine.size(), 1U);
+  const std::string stamp = StampOf(genuine[0]);
+  for (const std::string name : {"sluice-stamp", "Sluice-Stamp", "SLUICE-STAMP", "sluice-stamP"}) {
+    const std::vector<std::pair<std::string, std::string>> tries[] = {
+        {{name, stamp}},
+        {{"a", "b"}, {name, "1 cert t1/d1 " + std::string(64, '0')}},
+        {{name, ""}},
+        {{name, stamp}, {name, stamp}}};
+    for (const auto& properties : tries) {
+      const RawPublish publish{.topic = kOwn, .payload = "x", .properties = properties};
+      EXPECT_EQ(broker_->PublishOnce("t1/d1", publish), kNotAuthorized5) << name;
+    }
+  }
+  EXPECT_THAT(ArrivedFrom(), ElementsAre());
+}
+
+TEST_F(BrokerPlugin, ProvesNothingForAWill) {
+  const std::string forged = "1 cert t1/d1 " + std::string(64, '0');
+  for (const int version : {4, 5}) {
+    broker_->Device("t1/d1", {.version = version, .will = RawWill{kForeign, "x"}})->Drop();
+  }
+  broker_->Device("t1/d1", {.version = 4, .will = RawWill{kOwn, "x"}})->Drop();
+  broker_->Device("t1/d1", {.will = RawWill{kOwn, "x", {{"sluice-stamp", forged}}}})->Drop();
+  std::vector<std::string> arrived;
+  for (auto until = std::chrono::steady_clock::now() + seconds(10);
+       arrived.size() < 2 && std::chrono::steady_clock::now() < until;) {
+    for (const std::string& line : ArrivedFrom()) arrived.push_back(line);
+  }
+  const std::string unproven = kOwn + " by none"s;
+  EXPECT_THAT(arrived, ElementsAre(unproven, unproven));
+}
+
+TEST_F(BrokerPlugin, StampsWhatIsRetained) {
+  auto device = broker_->Device("t1/kept");
+  const std::string topic = "tenant/t1/device/kept/shadow/reported";
+  EXPECT_EQ(device->Publish({.topic = topic, .payload = "x", .retain = true}), 0);
+  const RawPublish foreign{.topic = kForeign, .payload = "x", .retain = true};
+  EXPECT_EQ(broker_->PublishOnce("t1/d1", foreign), kNotAuthorized5);
+  broker_->Arrived(*watcher_);
+  watcher_ = broker_->Watcher();
+  EXPECT_THAT(ArrivedFrom(), ElementsAre(topic + " by cert t1/kept"));
+  device->Publish({.topic = topic, .payload = "", .retain = true});
+  broker_->Arrived(*watcher_);
+}
+
+class BadCommonNames : public BrokerPlugin {
+ protected:
+  static std::vector<std::vector<TestName>> All() {
+    return {{{"a/b/c"}},
+            {{"+/+"}},
+            {{"#"}},
+            {{"+"}},
+            {{"a/"}},
+            {{"/b"}},
+            {{".."}},
+            {{"../.."}},
+            {{"t1/.."}},
+            {{""}},
+            {{"sluice"}},
+            {{"t1/d1\n"}},
+            {{"t1/d1\0"s}},
+            {{"t1/d1\0x"s}},
+            {{"t1/\xff\xfe", V_ASN1_PRINTABLESTRING}},
+            {{"t1/" + std::string(62, 'd')}},
+            {{"t1/d1"}, {"t1/d2"}},
+            {{"t1/d1"}, {"t1/d1"}},
+            {{"t1/d1xxx", V_ASN1_BMPSTRING}},
+            {}};
+  }
+};
+
+TEST_F(BadCommonNames, DoNothingAndAreDisconnectedWhereTheBrokerNamesTheClient) {
+  for (const auto& names : All()) {
+    const std::string shown = names.empty() ? "(none)" : names[0].text;
+    RawMqtt client(broker_->named_port, broker_->pki.Client(names));
+    if (client.Connect({.client_id = "bad"}) != 0) continue;  // the broker itself says no
+    EXPECT_THAT(client.Publish({.topic = kOwn}), AnyOf(kNotAuthorized5, kClosed)) << shown;
+    EXPECT_TRUE(client.WaitUntilClosed()) << shown;
+    RawMqtt again(broker_->named_port, broker_->pki.Client(names));
+    ASSERT_EQ(again.Connect({.client_id = "bad"}), 0);
+    EXPECT_THAT(again.Subscribe("#"), AnyOf(kNotAuthorized5, kClosed)) << shown;
+    EXPECT_TRUE(again.WaitUntilClosed()) << shown;
+  }
+  EXPECT_THAT(ArrivedFrom(), ElementsAre());
+}
+
+TEST_F(BadCommonNames, DoNotLogInWhereThePluginNamesTheClient) {
+  for (const auto& names : All()) {
+    RawMqtt client(broker_->unnamed_port, broker_->pki.Client(names));
+    EXPECT_EQ(client.Connect({.client_id = "bad"}), kNotAuthorized5)
+        << (names.empty() ? "(none)" : names[0].text);
+  }
+}
+
+TEST_F(BrokerPlugin, NamesAClientAfterItsCertificateAndNotAfterItsWish) {
+  const RawTls tls = broker_->pki.Client({{"t1/d1"}});
+  RawMqtt wishful(broker_->unnamed_port, tls);
+  EXPECT_EQ(wishful.Connect({.username = "t1/d2", .password = "x"}), kNotAuthorized5);
+  RawMqtt service(broker_->unnamed_port, tls);
+  EXPECT_EQ(service.Connect({.username = "sluice", .password = "pw"}), kNotAuthorized5);
+  RawMqtt device(broker_->unnamed_port, tls);
+  ASSERT_EQ(device.Connect({}), 0);
+  EXPECT_EQ(device.Publish({.topic = kOwn}), 0);
+  EXPECT_EQ(device.Publish({.topic = kForeign}), kNotAuthorized5);
+  RawMqtt ignored(broker_->named_port, tls);
+  ASSERT_EQ(ignored.Connect({.client_id = "i", .username = "t1/d2", .password = "x"}), 0);
+  EXPECT_EQ(ignored.Publish({.topic = kForeign}), kNotAuthorized5);
+  EXPECT_THAT(ArrivedFrom(), ElementsAre(kOwn + " by cert t1/d1"s));
+}
+
+TEST_F(BrokerPlugin, LetsOnlyKnownServicesLogInWithAPassword) {
+  const std::vector<RawConnect> strangers = {
+      {},
+      {.username = "sluice"},
+      {.username = "sluice", .password = "wrong"},
+      {.username = "", .password = ""},
+      {.username = "stranger", .password = "pw"},
+      {.username = "service_pulse", .password = "pw"},  // has rules, but no password
+      {.username = "t1/d1", .password = "pw"},
+      {.username = "t1/d1"},
+      {.username = "+/+", .password = "pw"},
+      {.username = "#", .password = "pw"},
+      {.version = 4, .username = "t1/d1", .password = "pw"}};
+  for (const RawConnect& connect : strangers) {
+    RawMqtt client(broker_->server->port());
+    EXPECT_EQ(client.Connect(connect), connect.version == 5 ? kNotAuthorized5 : kNotAuthorized4)
+        << connect.username.value_or("(none)");
+  }
+}
+
+// --- with a registry -----------------------------------------------------------------------------
+
+class BrokerPluginRegistry : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    database_ = new std::string(SharedPostgres().CreateDatabase());
+    auto admin = SharedPostgres().Connect(*database_);
+    ASSERT_TRUE(Migrate(*admin, {}).ok());
+    broker_ = new BrokerWithPlugin(SharedPostgres().Url(*database_));
+  }
+  static void TearDownTestSuite() {
+    delete broker_;
+    delete database_;
+  }
+  void SetUp() override { admin_ = SharedPostgres().Connect(*database_); }
+
+  void Execute(const std::string& sql) {
+    auto done = admin_->Exec(sql);
+    ASSERT_TRUE(done.ok()) << done.error().Describe();
+  }
+  void Register(const std::string& device, const std::string& token) {
+    Execute(
+        "INSERT INTO device_registry (tenant_id, device_id, site_id, status, "
+        "provision_token_hash) VALUES ('t1', '" +
+        device + "', 's', 'ACTIVE', '" + DigestToHex(Sha256(token)) + "')");
+  }
+  void Certify(const std::string& device, const std::string& status = "ACTIVE") {
+    Execute(
+        "INSERT INTO device_certificates (tenant_id, device_id, cert_pem, fingerprint_sha256, "
+        "common_name, issuer, serial_number, status, not_before, not_after) VALUES ('t1', '" +
+        device + "', '', '" + device + "', '', '', '', '" + status +
+        "', now() - interval '1 day', now() + interval '1 day')");
+  }
+  // Logs in like a device: again and again until the broker says yes or no.
+  std::unique_ptr<RawMqtt> Login(const std::string& device, const std::string& token,
+                                 int expected) {
+    const auto until = std::chrono::steady_clock::now() + seconds(10);
+    int code = kClosed;
+    while (true) {
+      auto client = std::make_unique<RawMqtt>(broker_->server->port());
+      code = client->Connect({.client_id = device, .username = "t1/" + device, .password = token});
+      if (code == expected) return client;
+      if (std::chrono::steady_clock::now() > until) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    ADD_FAILURE() << "CONNACK " << code << " instead of " << expected << "\n"
+                  << broker_->server->Log();
+    return nullptr;
+  }
+
+  static inline std::string* database_ = nullptr;
+  static inline BrokerWithPlugin* broker_ = nullptr;
+  std::unique_ptr<PgConnection> admin_;
+};
+
+TEST_F(BrokerPluginRegistry, LogsADeviceInWithItsTokenAndStampsIt) {
+  Register("tok", "secret");
+  auto watcher = broker_->Watcher();
+  auto device = Login("tok", "secret", 0);
+  ASSERT_NE(device, nullptr);
+  EXPECT_EQ(device->Publish({.topic = "tenant/t1/device/tok/telemetry"}), 0);
+  EXPECT_EQ(device->Publish({.topic = kOwn}), kNotAuthorized5);
+  const auto arrived = broker_->Arrived(*watcher);
+  ASSERT_EQ(arrived.size(), 1U);
+  EXPECT_EQ(ProvenSender(broker_->Keys(), arrived[0]), "token t1/tok");
+  EXPECT_NE(Login("tok", "wrong", kNotAuthorized5), nullptr);
+}
+
+TEST_F(BrokerPluginRegistry, ClosesOnADeviceThatNobodyRegisteredUntilSomebodyDoes) {
+  for (int i = 0; i < 5; ++i) EXPECT_NE(Login("late", "secret", kClosed), nullptr);
+  Register("late", "secret");
+  EXPECT_NE(Login("late", "secret", 0), nullptr);
+}
+
+TEST_F(BrokerPluginRegistry, RefusesAnInactiveDevice) {
+  Register("off", "secret");
+  Execute("UPDATE device_registry SET status = 'REVOKED' WHERE device_id = 'off'");
+  EXPECT_NE(Login("off", "secret", kNotAuthorized5), nullptr);
+}
+
+TEST_F(BrokerPluginRegistry, DisconnectsADeviceThatIsRevoked) {
+  for (const bool notify : {true, false}) {
+    const std::string name = notify ? "told" : "polled";
+    Register(name, "secret");
+    auto device = Login(name, "secret", 0);
+    ASSERT_NE(device, nullptr);
+    EXPECT_FALSE(device->IsClosed());
+    Execute("UPDATE device_registry SET status = 'REVOKED' WHERE device_id = '" + name + "'" +
+            (notify ? "; NOTIFY sluice_revoked, 't1/" + name + "'" : ""));
+    const auto committed = std::chrono::steady_clock::now();
+    EXPECT_TRUE(device->WaitUntilClosed());
+    EXPECT_LT(std::chrono::steady_clock::now() - committed, seconds(1)) << name;
+    EXPECT_NE(Login(name, "secret", kNotAuthorized5), nullptr);
+  }
+}
+
+TEST_F(BrokerPluginRegistry, DisconnectsADeviceWhoseTokenIsAnother) {
+  Register("rotated", "old");
+  auto device = Login("rotated", "old", 0);
+  ASSERT_NE(device, nullptr);
+  Execute("UPDATE device_registry SET provision_token_hash = '" + DigestToHex(Sha256("new")) +
+          "' WHERE device_id = 'rotated'; NOTIFY sluice_revoked, 't1/rotated'");
+  EXPECT_TRUE(device->WaitUntilClosed());
+  EXPECT_NE(Login("rotated", "new", 0), nullptr);
+  EXPECT_NE(Login("rotated", "old", kNotAuthorized5), nullptr);
+}
+
+TEST_F(BrokerPluginRegistry, DisconnectsACertificateThatTheRegistryDoesNotBear) {
+  Register("certless", "x");
+  Register("revoked", "x");
+  Certify("revoked", "REVOKED");
+  auto watcher = broker_->Watcher();
+  for (const std::string name : {"unregistered", "certless", "revoked"}) {
+    auto device = broker_->Device("t1/" + name);
+    const RawPublish publish{.topic = "tenant/t1/device/" + name + "/telemetry"};
+    EXPECT_EQ(device->Publish(publish), 0);  // nothing was known of it yet
+    EXPECT_TRUE(device->WaitUntilClosed()) << name;
+    EXPECT_EQ(broker_->PublishOnce("t1/" + name, publish), kNotAuthorized5) << name;
+  }
+}
+
+TEST_F(BrokerPluginRegistry, LetsACertificateGoOnUntilItIsRevoked) {
+  Register("cert", "x");
+  Certify("cert");
+  auto watcher = broker_->Watcher();
+  auto device = broker_->Device("t1/cert");
+  const RawPublish publish{.topic = "tenant/t1/device/cert/telemetry"};
+  EXPECT_EQ(device->Publish(publish), 0);
+  std::this_thread::sleep_for(seconds(1));  // the registry's answer is in
+  EXPECT_EQ(device->Publish(publish), 0);
+  Execute(
+      "UPDATE device_certificates SET status = 'REVOKED' WHERE device_id = 'cert'; "
+      "NOTIFY sluice_revoked, 't1/cert'");
+  EXPECT_TRUE(device->WaitUntilClosed());
+  // It can connect again, where the broker names it, until the revocation list says no.
+  auto again = broker_->Device("t1/cert");
+  EXPECT_NE(again->Subscribe("tenant/t1/device/cert/commands"), 1);
+  EXPECT_TRUE(again->WaitUntilClosed());
+  RawMqtt named_by_plugin(broker_->unnamed_port, broker_->pki.Client({{"t1/cert"}}));
+  EXPECT_EQ(named_by_plugin.Connect({}), kNotAuthorized5);
+}
+
+TEST_F(BrokerPluginRegistry, LetsNobodyNewInWhileTheDatabaseIsAway) {
+  PostgresServer server;
+  const std::string database = server.CreateDatabase();
+  BrokerWithPlugin broker(server.Url(database));
+  server.Stop(PostgresServer::StopMode::kImmediate);
+  for (int i = 0; i < 3; ++i) {
+    RawMqtt device(broker.server->port());
+    EXPECT_EQ(device.Connect({.username = "t1/d1", .password = "x"}), kClosed);
+  }
+  auto watcher = broker.Watcher();
+  EXPECT_EQ(broker.PublishOnce("t1/d1", {.topic = kOwn}), 0);  // its certificate still speaks
+}
+
+// --- starting ------------------------------------------------------------------------------------
+
+class BrokerPluginStart : public ::testing::Test {
+ protected:
+  BrokerPluginStart() {
+    Write("key", std::string(64, 'a'), 0600);
+    Write("rules", "account a publish b\n", 0644);
+    Write("url", "postgresql://127.0.0.1:1/x", 0600);
+  }
+  void Write(const std::string& name, const std::string& text, mode_t mode) {
+    WriteFile(directory_.Path(name), text);
+    chmod(directory_.Path(name).c_str(), mode);
+  }
+  std::string Option(const std::string& option, const std::string& file) {
+    return "plugin_opt_" + option + " " + directory_.Path(file) + "\n";
+  }
+  // What a broker with these lines says before it ends.
+  std::string LogOfRefusal(const std::string& lines) {
+    const std::string log = directory_.Path("log");
+    unlink(log.c_str());
+    WriteFile(directory_.Path("conf"),
+              "user root\nlistener " + std::to_string(FreePort()) +
+                  " 127.0.0.1\nplugin " SLUICE_BIN_DIR "/sluice_broker_plugin.so\n" + lines);
+    const auto ended =
+        sluice::testing::Run({.argv = {"/usr/sbin/mosquitto", "-c", directory_.Path("conf")},
+                              .stdout_path = log,
+                              .stderr_path = log},
+                             seconds(10));
+    EXPECT_TRUE(ended.has_value() && ended->code > 0) << ReadFile(log);
+    return ReadFile(log);
+  }
+
+  TempDir directory_;
+};
+
+TEST_F(BrokerPluginStart, IsRefusedWithASentence) {
+  const std::string key = Option("stamp_key_file", "key");
+  const std::string rules = Option("rules_file", "rules");
+  EXPECT_THAT(LogOfRefusal(rules), HasSubstr("plugin_opt_stamp_key_file is not set"));
+  EXPECT_THAT(LogOfRefusal(key), HasSubstr("plugin_opt_rules_file is not set"));
+  EXPECT_THAT(LogOfRefusal(key + Option("rules_file", "absent")),
+              HasSubstr("absent: cannot be read"));
+  EXPECT_THAT(LogOfRefusal(key + rules + "plugin_opt_rule_file x\n"),
+              HasSubstr("plugin_opt_rule_file is not a setting"));
+  Write("bad", "# rules\ndevice publish #\n", 0644);
+  EXPECT_THAT(LogOfRefusal(key + Option("rules_file", "bad")),
+              HasSubstr("bad:2: a device's topic begins with"));
+  Write("short", "0123456789abcdef", 0600);
+  EXPECT_THAT(LogOfRefusal(rules + Option("stamp_key_file", "short")),
+              AllOf(HasSubstr("short line 1"), Not(HasSubstr("0123456789"))));
+  Write("open", std::string(64, 'a'), 0644);
+  EXPECT_THAT(LogOfRefusal(rules + Option("stamp_key_file", "open")), HasSubstr("chmod 600"));
+  Write("url", "postgresql://x:hunter2@y/z", 0644);
+  EXPECT_THAT(LogOfRefusal(key + rules + Option("database_url_file", "url")),
+              AllOf(HasSubstr("chmod 600"), Not(HasSubstr("hunter2"))));
+}
+
+}  // namespace
+}  // namespace sluice::testing
