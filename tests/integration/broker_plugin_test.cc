@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <string>
 #include <thread>
@@ -44,10 +45,9 @@ class BrokerWithPlugin {
  public:
   explicit BrokerWithPlugin(const std::string& database_url = "") {
     WriteSecret("key", std::string(64, '7') + "\n");
-    WriteFile(directory_.Path("rules"),
-              ReadFile(SLUICE_SOURCE_DIR "/deploy/mosquitto/rules.conf") +
-                  "\naccount sluice subscribe #\naccount sluice publish sentinel\n"
-                  "account sluice publish tenant/+/device/+/commands\n");
+    WriteSecret("rules", ReadFile(SLUICE_SOURCE_DIR "/deploy/mosquitto/rules.conf") +
+                             "\naccount sluice subscribe #\naccount sluice publish sentinel\n"
+                             "account sluice publish tenant/+/device/+/commands\n");
     MosquittoOptions options{.username = "sluice", .password = "pw"};
     options.lines = {"plugin " SLUICE_BIN_DIR "/sluice_broker_plugin.so",
                      "plugin_opt_stamp_key_file " + directory_.Path("key"),
@@ -65,6 +65,11 @@ class BrokerWithPlugin {
     server = std::make_unique<MosquittoServer>(options);
   }
 
+  void WriteSecret(const std::string& name, const std::string& text) {
+    WriteFile(directory_.Path(name), text);
+    chmod(directory_.Path(name).c_str(), 0600);
+  }
+  std::string Read(const std::string& name) const { return ReadFile(directory_.Path(name)); }
   StampKeys Keys() const { return *StampKeys::Load(directory_.Path("key")); }
 
   // A certificate's client, connected.
@@ -106,11 +111,6 @@ class BrokerWithPlugin {
   std::unique_ptr<MosquittoServer> server;
 
  private:
-  void WriteSecret(const std::string& name, const std::string& text) {
-    WriteFile(directory_.Path(name), text);
-    chmod(directory_.Path(name).c_str(), 0600);
-  }
-
   TempDir directory_;
 };
 
@@ -363,6 +363,35 @@ TEST_F(BrokerPlugin, LetsOnlyKnownServicesLogInWithAPassword) {
   }
 }
 
+TEST(BrokerPluginReload, ReadsKeysAndRulesAgainAndKeepsTheOldOnesWhenTheyAreWrong) {
+  BrokerWithPlugin broker;
+  auto watcher = broker.Watcher();
+  const std::string topic = "tenant/t1/device/d1/extra";
+  EXPECT_EQ(broker.PublishOnce("t1/d1", {.topic = topic}), kNotAuthorized5);
+  auto device = broker.Device("t1/d1");
+  broker.WriteSecret("key", std::string(64, '8') + "\n" + std::string(64, '7') + "\n");
+  broker.WriteSecret(
+      "rules", broker.Read("rules") + "device publish tenant/{tenant}/device/{device}/extra\n");
+  const auto reload = [&broker](const char* sign) {
+    broker.server->Signal(SIGHUP);
+    const auto until = std::chrono::steady_clock::now() + seconds(10);
+    while (broker.server->Log().find(sign) == std::string::npos) {
+      ASSERT_LT(std::chrono::steady_clock::now(), until) << broker.server->Log();
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  };
+  reload("keys and rules were read again");
+  EXPECT_EQ(device->Publish({.topic = topic}), 0);  // and nobody was disconnected
+  broker.WriteSecret("key", std::string(64, '8') + "\n");
+  auto arrived = broker.Arrived(*watcher);
+  ASSERT_EQ(arrived.size(), 1U);
+  EXPECT_EQ(ProvenSender(broker.Keys(), arrived[0]), "cert t1/d1");
+
+  broker.WriteSecret("rules", "device publish #\n");
+  reload("rules:1: a device's topic begins with");
+  EXPECT_EQ(device->Publish({.topic = topic}), 0);
+}
+
 // --- with a registry -----------------------------------------------------------------------------
 
 class BrokerPluginRegistry : public ::testing::Test {
@@ -457,6 +486,15 @@ TEST_F(BrokerPluginRegistry, DisconnectsADeviceThatIsRevoked) {
     EXPECT_LT(std::chrono::steady_clock::now() - committed, seconds(1)) << name;
     EXPECT_NE(Login(name, "secret", kNotAuthorized5), nullptr);
   }
+}
+
+TEST_F(BrokerPluginRegistry, DisconnectsADeviceThatTheDatabaseNamesAndLetsItComeBack) {
+  Register("named", "secret");
+  auto device = Login("named", "secret", 0);
+  ASSERT_NE(device, nullptr);
+  Execute("NOTIFY sluice_revoked, 'nonsense'; NOTIFY sluice_revoked, 't1/named'");
+  EXPECT_TRUE(device->WaitUntilClosed());
+  EXPECT_NE(Login("named", "secret", 0), nullptr);
 }
 
 TEST_F(BrokerPluginRegistry, DisconnectsADeviceWhoseTokenIsAnother) {
