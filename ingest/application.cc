@@ -201,6 +201,7 @@ class Daemon {
       if (now - maintained >= std::chrono::microseconds(kMaintainEvery).count()) {
         maintained = now;
         spool_->Maintain();
+        StopIfSpaceIsBack();
       }
       StopIfTheDiskIsBroken();
       HoldBackWhenFull();
@@ -215,7 +216,14 @@ class Daemon {
   // is no reason: the backlog can still be written, and that makes room.
   void StopIfTheDiskIsBroken() {
     const Status failure = spool_->failure();
-    if (failure.code() == ErrorCode::kIo) FailStop(failure);
+    if (!failure.ok() && failure.code() == ErrorCode::kIo) FailStop(failure);
+  }
+
+  // A writer that has failed for want of space stays so; a new process starts with a new one.
+  void StopIfSpaceIsBack() {
+    const Status failure = spool_->failure();
+    if (failure.ok() || spool_->stats().full) return;
+    FailStop(failure);
   }
 
   void HoldBackWhenFull() {

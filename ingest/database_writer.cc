@@ -290,7 +290,7 @@ PgStatus DatabaseWriter::CopyAroundPoison(PgConnection& db, Batch* batch) {
     auto copied = CopyInSavepoint(db, *batch, part);
     if (copied.ok()) {
       any_stored = true;
-      reach *= 2;
+      reach = std::min(2 * reach, accepted.size());
       continue;
     }
     if (!IsPoison(copied.error())) return copied;

@@ -30,6 +30,9 @@ class MqttEvents {
   // Returning acknowledges the message (PUBACK); not returning is the only way not to.
   virtual void OnMessage(const ArrivedMessage& message) noexcept = 0;
   virtual void OnConnectionLost(const std::string& why) noexcept = 0;
+  // Asked now and then, on the client's thread, while an answer of the broker is awaited that lies
+  // behind messages: false gives it up.
+  virtual bool StillWanted() noexcept = 0;
 };
 
 struct MqttOptions {
@@ -46,7 +49,7 @@ struct MqttOptions {
   std::chrono::seconds keep_alive{30};
   std::chrono::seconds session_expiry{7 * 86400};
   uint16_t receive_maximum = 2000;
-  std::chrono::seconds timeout{10};  // of connect, subscribe and disconnect
+  std::chrono::seconds timeout{10};  // of an answer, or of silence while one is awaited
 };
 
 // One thread at a time.
@@ -65,8 +68,8 @@ class MqttClient {
   virtual Status Unsubscribe(const std::vector<std::string>& filters) = 0;
   // Keeps the session. Messages may still arrive until it returns; bounded by the timeout.
   virtual void Disconnect() = 0;
-  // Disconnects and has the broker forget the session. Ok: the broker has said that it is gone. After
-  // an error it may be gone or not, and the connection is gone.
+  // Disconnects and has the broker forget the session. Ok: the broker has said that it is gone.
+  // After an error it may be gone or not, and the connection is gone.
   virtual Status EndSession() = 0;
 };
 

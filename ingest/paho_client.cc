@@ -1,6 +1,8 @@
 #include <MQTTAsync.h>
 #include <mqtt/async_client.h>
 
+#include <atomic>
+
 #include "base/log.h"
 #include "ingest/mqtt_client.h"
 
@@ -12,6 +14,7 @@ constexpr const char* kStampProperty = "sluice-stamp";
 // connect that we no longer wait for may still come up, and the next one then finds Paho connected
 // and is never answered.
 constexpr std::chrono::seconds kPahoGivesUpWithin{5};
+constexpr std::chrono::milliseconds kLookEvery{200};
 
 // Paho C++ has the packet id and does not give it away. An explicit instantiation may name a
 // private member.
@@ -148,10 +151,26 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
   }
 
  private:
+  // An answer lies behind all that the broker has sent before it, which may be a queue of minutes.
+  // Giving up and connecting again would make it send that queue anew, so only silence counts.
+  bool AnswerCame(const mqtt::token_ptr& token) {
+    uint64_t seen = delivered_;
+    auto heard = std::chrono::steady_clock::now();
+    while (!token->wait_for(kLookEvery)) {
+      const auto now = std::chrono::steady_clock::now();
+      if (const uint64_t delivered = delivered_; delivered != seen) {
+        seen = delivered;
+        heard = now;
+      }
+      if (!events_.StillWanted() || now - heard >= options_.timeout) return false;
+    }
+    return true;
+  }
+
   // Throws when the connection fails.
   Status Answered(const char* operation, const std::string& filter, const mqtt::token_ptr& token) {
     try {
-      if (!token->wait_for(options_.timeout)) {
+      if (!AnswerCame(token)) {
         return Unavailable(operation, "no answer in time for " + filter);
       }
     } catch (const mqtt::exception& e) {
@@ -186,6 +205,7 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
   void on_failure(const mqtt::token&) override {}
 
   void Deliver(const mqtt::message& message) {
+    ++delivered_;
     std::string stamp;
     const mqtt::properties& properties = message.get_properties();
     const int count = static_cast<int>(properties.count(mqtt::property::USER_PROPERTY));
@@ -202,6 +222,7 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
                        .packet_id = static_cast<uint16_t>(CMessage(message).msgid)});
   }
 
+  std::atomic<uint64_t> delivered_{0};
   const MqttOptions options_;
   MqttEvents& events_;
   mqtt::async_client client_;

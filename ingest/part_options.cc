@@ -1,22 +1,13 @@
 #include "ingest/part_options.h"
 
 namespace sluice {
-namespace {
-
-// Five seconds, the time between two snapshots of the shipped mosquitto.conf, at 50,000 messages a
-// second.
-constexpr uint64_t kRedeliveryMemory = 250'000;
-
-}  // namespace
-
 SpoolOptions SpoolOptionsFrom(const Settings& s) {
   return {.directory = s.spool_dir,
           .max_bytes = s.spool_max_bytes,
           .segment_bytes = s.spool_segment_bytes,
           .sync = s.spool_sync,
           .sync_interval = s.spool_sync_interval,
-          .redelivery_window = static_cast<uint64_t>(s.spool_redelivery_window),
-          .redelivery_memory = kRedeliveryMemory};
+          .redelivery_window = static_cast<uint64_t>(s.spool_redelivery_window)};
 }
 
 MqttOptions MqttOptionsFrom(const Settings& s) {

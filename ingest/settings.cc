@@ -96,11 +96,12 @@ void AddSpool(Table* t) {
          DurationSetting(kMillisecond, kMillisecond, kMinute), "100",
          "Time between two syncs with SPOOL_SYNC=interval.");
   t->Add("SPOOL_REDELIVERY_WINDOW", &Settings::spool_redelivery_window,
-         IntegerSetting(0, 1'000'000), "65535",
-         "How many of the last messages stay on disk after they are committed, to recognise after "
-         "a crash what the broker sends again. Below what the broker may have on the way (its "
-         "packet ids end at 65535; Mosquitto 2.0 exceeds MQTT_RECEIVE_MAXIMUM when it has a "
-         "queue), messages may be stored twice. At most a quarter of SPOOL_MAX_BYTES is kept so.");
+         IntegerSetting(0, 10'000'000), "250000",
+         "How many of the last messages are remembered, 40 bytes each, and stay on disk after they "
+         "are committed, to recognise what the broker sends again after a lost connection or a "
+         "crash. What it has on the way beyond that is stored twice. MQTT_RECEIVE_MAXIMUM is no "
+         "bound for it: Mosquitto 2.0 exceeds that when it has a queue. At most a quarter of "
+         "SPOOL_MAX_BYTES is kept so.");
 }
 
 void AddWork(Table* t) {

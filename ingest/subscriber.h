@@ -89,6 +89,7 @@ class Subscriber final : public MqttEvents {
   void OnConnected(bool session_present) noexcept override;
   void OnMessage(const ArrivedMessage& message) noexcept override;
   void OnConnectionLost(const std::string& why) noexcept override;
+  bool StillWanted() noexcept override { return !Interrupted(); }
 
   void Run();
   Status ConnectAndSubscribe(bool leaving);

@@ -17,7 +17,6 @@ constexpr size_t kWatermarkSize = 44;
 constexpr size_t kSegmentDigits = 20;
 constexpr size_t kIdentityOffset = 12;  // of the topic's size, within the body
 constexpr size_t kMaxBodySize = kBodyPrefixSize + 2 * size_t{UINT16_MAX} + kMaxPayloadSize;
-constexpr uint16_t kFlagDuplicate = 1;
 
 static_assert(std::endian::native == std::endian::little, "the integers are copied as they are");
 
@@ -154,7 +153,7 @@ Status CheckMessage(const SpoolMessage& message) {
 void EncodeBody(const SpoolMessage& message, char* record) {
   char* body = record + kRecordHeaderSize;
   Put<int64_t>(body, message.received);
-  Put<uint16_t>(body + 8, message.duplicate ? kFlagDuplicate : 0);
+  Put<uint16_t>(body + 8, message.packet_id);
   Put<uint16_t>(body + 10, static_cast<uint16_t>(message.stamp.size()));
   Put<uint16_t>(body + kIdentityOffset, static_cast<uint16_t>(message.topic.size()));
   Put<uint32_t>(body + 14, static_cast<uint32_t>(message.payload.size()));
@@ -192,6 +191,10 @@ UnixMicros ReceivedOf(const char* body) {
 
 int64_t AgeOf(UnixMicros received, UnixMicros now) {
   return received < 0 || received > now ? 0 : now - received;
+}
+
+uint16_t PacketIdOf(std::string_view body) {
+  return Get<uint16_t>(&body[8]);
 }
 
 std::string_view IdentityOf(std::string_view body) {

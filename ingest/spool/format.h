@@ -82,6 +82,8 @@ bool DecodeBody(std::string_view body, SpoolRecord* record);
 UnixMicros ReceivedOf(const char* body);
 // Microseconds from `received` to `now`; 0 for a time that cannot be.
 int64_t AgeOf(UnixMicros received, UnixMicros now);
+// The packet id of a valid body.
+uint16_t PacketIdOf(std::string_view body);
 // The part of a valid body that says whether two messages are the same: topic and payload with
 // their sizes.
 std::string_view IdentityOf(std::string_view body);

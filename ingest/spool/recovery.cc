@@ -262,7 +262,8 @@ void RecallDeliveries(FileSystem& fs, const RecoveredSpool& spool, uint64_t wind
         if (too_old > 0) {
           --too_old;
         } else if (reader.body_intact()) {
-          memory->Remember(memory->FingerprintOf(IdentityOf(reader.body()), 0));
+          memory->Remember(
+              memory->FingerprintOf(IdentityOf(reader.body()), PacketIdOf(reader.body())));
         }
         reader.Skip();
         reader.DropBefore();

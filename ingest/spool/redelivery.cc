@@ -17,7 +17,7 @@ RedeliveryMemory::Fingerprint RedeliveryMemory::FingerprintOf(std::string_view i
                                                               uint16_t packet_id) const {
   const XXH128_hash_t hash =
       XXH3_128bits_withSecret(identity.data(), identity.size(), secret_.data(), secret_.size());
-  return {hash.low64, hash.high64 ^ packet_id};
+  return {hash.low64 ^ packet_id, hash.high64};
 }
 
 void RedeliveryMemory::Remember(const Fingerprint& message) {

@@ -25,7 +25,8 @@ class RedeliveryMemory {
   explicit RedeliveryMemory(size_t window);
 
   // Differs from process to process, so that nobody can prepare two messages that collide.
-  // `packet_id`: a message is sent again under the same one; 0 when it is not known.
+  // `packet_id`: a message is sent again under the same one; it also
+  // keeps messages with the same bytes in different buckets.
   Fingerprint FingerprintOf(std::string_view identity, uint16_t packet_id) const;
 
   void Remember(const Fingerprint& message);

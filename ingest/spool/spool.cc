@@ -63,10 +63,11 @@ class Spool::Impl {
   void LeaveOut(const std::vector<SeqRange>& ranges);
   void RewindIfForgotten(const std::vector<SeqRange>& committed, uint64_t ledger_last);
   Status PersistWatermark();
-  Status Trim();
+  enum class Redeliveries { kKeep, kGiveUp };
+  Status Trim(Redeliveries redeliveries);
+  Status MakeSpare();
   Status RenewSpare();
   void SyncLoop(uint64_t synced);
-  bool full() const;
   uint64_t BacklogBytes(uint64_t watermark, uint64_t tail) const;
 
   const SpoolOptions options_;
@@ -122,7 +123,7 @@ Spool::Impl::Impl(const SpoolOptions& options, FileSystem& fs, Clock& clock,
       writer_(options_, uuid_, fs, clock, segments_),
       reader_(fs, clock, segments_, tail_, uuid_, FirstWatermark(found) + 1),
       watermark_file_(fs, options_.directory),
-      memory_(std::max(options_.redelivery_window, options_.redelivery_memory)),
+      memory_(options_.redelivery_window),
       progress_(FirstWatermark(found)),
       persisted_(FirstWatermark(found)),
       watermark_on_disk_(found.watermark.has_value()) {}
@@ -235,13 +236,9 @@ Result<AppendOutcome> Spool::Impl::Append(const SpoolMessage& message) {
   if (record_.size() < size) record_.resize(size);
   EncodeBody(message, record_.data());
   const std::string_view record(record_.data(), size);
-  const std::string_view identity = IdentityOf(record.substr(kRecordHeaderSize));
-  const auto fingerprint = memory_.FingerprintOf(identity, message.packet_id);
-  // What an earlier process appended is remembered without its packet id.
-  if (message.duplicate &&
-      (memory_.Match(fingerprint) || memory_.Match(memory_.FingerprintOf(identity, 0)))) {
-    return AppendOutcome::kDuplicate;
-  }
+  const auto fingerprint =
+      memory_.FingerprintOf(IdentityOf(record.substr(kRecordHeaderSize)), message.packet_id);
+  if (message.duplicate && memory_.Match(fingerprint)) return AppendOutcome::kDuplicate;
 
   EncodeHeader(next_seq_, key_, record_.data(), size);
   if (Status written = writer_.Append(record, next_seq_); !written.ok()) return written;
@@ -297,7 +294,7 @@ void Spool::Impl::Maintain() {
     note(writer_.Sync());
   }
   note(PersistWatermark());
-  note(Trim());
+  note(Trim(Redeliveries::kKeep));
   note(RenewSpare());
   if (writer_.failed()) note(writer_.failure());
   const std::lock_guard lock(health_mutex_);
@@ -317,11 +314,11 @@ Status Spool::Impl::PersistWatermark() {
   return Status::Ok();
 }
 
-Status Spool::Impl::Trim() {
+Status Spool::Impl::Trim(Redeliveries redeliveries) {
   if (!watermark_on_disk_) return Status::Ok();
   const std::vector<SegmentList::Pointer> segments = segments_.All();
   size_t removable = segments.size() - 1;
-  if (!full()) {
+  if (redeliveries == Redeliveries::kKeep) {
     uint64_t records = 0;
     uint64_t bytes = 0;
     size_t kept_from = segments.size();
@@ -350,17 +347,19 @@ Status Spool::Impl::Trim() {
   return status;
 }
 
+Status Spool::Impl::MakeSpare() {
+  if (writer_.has_spare()) return Status::Ok();
+  if (writer_.DiskBytes() + writer_.segment_bytes() <= options_.max_bytes) {
+    return writer_.MakeSpare();
+  }
+  return {ErrorCode::kNoSpace,
+          "the spool has reached its limit of " + std::to_string(options_.max_bytes) + " bytes"};
+}
+
 // Also decides whether the spool is full.
 Status Spool::Impl::RenewSpare() {
-  Status status;
-  if (!writer_.has_spare()) {
-    if (writer_.DiskBytes() + writer_.segment_bytes() > options_.max_bytes) {
-      status = {ErrorCode::kNoSpace, "the spool has reached its limit of " +
-                                         std::to_string(options_.max_bytes) + " bytes"};
-    } else {
-      status = writer_.MakeSpare();
-    }
-  }
+  Status status = MakeSpare();
+  if (!status.ok() && Trim(Redeliveries::kGiveUp).ok()) status = MakeSpare();
   const uint64_t bytes = writer_.DiskBytes();
   const std::lock_guard lock(health_mutex_);
   const bool was_full = full_;
@@ -413,11 +412,6 @@ SpoolStats Spool::Impl::stats() const {
   stats.full = full_;
   stats.problem = problem_.empty() ? reader_.problem() : problem_;
   return stats;
-}
-
-bool Spool::Impl::full() const {
-  const std::lock_guard lock(health_mutex_);
-  return full_;
 }
 
 uint64_t Spool::Impl::BacklogBytes(uint64_t watermark, uint64_t tail) const {

@@ -32,15 +32,10 @@ struct SpoolOptions {
   uint64_t segment_bytes = 64 << 20;
   SpoolSync sync = SpoolSync::kInterval;
   std::chrono::milliseconds sync_interval{100};
-  // How many of the last appended records to keep on disk even when committed: they recognise what
-  // the broker sends again after a crash of ours. As many as it may have on the way: MQTT's packet
-  // ids. Not the receive maximum, which Mosquitto 2.0.11 exceeds: each PUBACK lets it send up to
-  // that many more of its queue (db__message_delete_outgoing). No more is kept than a quarter of
-  // max_bytes.
-  uint64_t redelivery_window = 65535;
-  // How many are remembered while the process runs, if that is more: a broker that crashed sends
-  // again what was on the way at its last snapshot. 32 bytes each.
-  uint64_t redelivery_memory = 0;
+  // How many of the last appended records are remembered, 40 bytes each, and kept on disk even when
+  // committed (no more than a quarter of max_bytes), to recognise what the broker sends again. Not
+  // the receive maximum: docs/spool-format.md says why it must be far more.
+  uint64_t redelivery_window = 250'000;
 };
 
 // A message as the callback appends it. Views need to live only during Append.
@@ -50,7 +45,7 @@ struct SpoolMessage {
   std::string_view stamp;  // value of the user property sluice-stamp, or empty; ≤ 65535 bytes
   UnixMicros received = 0;
   bool duplicate = false;  // the broker's DUP flag
-  uint16_t packet_id = 0;  // the broker's; 0 when it is not known
+  uint16_t packet_id = 0;  // the broker's
 };
 
 // A record read back. Views point into the chunk's buffer.

@@ -57,7 +57,9 @@ Scenario::~Scenario() {
   std::snprintf(row, sizeof row, "%s\t%s\t%d\t%zu\t%zu\t%zu\t%zu\t%lld\t%u\t%s\t", number_.c_str(),
                 name_.c_str(), repetitions_, sum_.acknowledged, sum_.lost, sum_.duplicated,
                 sum_.wrongly_accepted, static_cast<long long>(recovery_.count()), Seed(),
-                failed ? "FAILED" : "ok");
+                failed                         ? "FAILED"
+                : ::testing::Test::IsSkipped() ? "skipped"
+                                               : "ok");
   std::printf("%s%s\n", row, said_.c_str());
   if (const std::string path = FromEnv("SLUICE_CAMPAIGN_RESULTS"); !path.empty()) {
     std::ofstream(path, std::ios::app) << row << said_ << '\n';

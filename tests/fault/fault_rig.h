@@ -73,6 +73,12 @@ class FaultRig {
   std::string percent_of_each_fault_ = "1";
 };
 
+// Sanitizers keep freed memory: what a process holds says nothing then.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
 // VmRSS of a process.
 int64_t ResidentKilobytes(pid_t pid);
 

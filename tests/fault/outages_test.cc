@@ -43,16 +43,14 @@ TEST(PostgresOutage, ACrashInTheMiddleOfCopyLosesNothingAndRepeatsNothing) {
   scenario.Judged(rig.Settle());
 }
 
-TEST(PostgresOutage, ACommitWhoseAnswerIsLostIsNotRepeated) {
-  Scenario scenario("6", "link to PostgreSQL: cut between COMMIT and its answer");
+void CutAtCommit(Scenario& scenario, TcpProxy::Cut when) {
   FaultRig rig;
   rig.stack().Start();
   rig.StartFleet(2000);
-  for (int i = 0; i < Repetitions(10, 100); ++i) {
+  for (int i = 0; i < Repetitions(8, 100); ++i) {
     std::this_thread::sleep_for(RandomMoment(0, 100));
     const auto start = steady_clock::now();
-    rig.database_line().CutAt(
-        kCommit, i % 4 == 3 ? TcpProxy::Cut::kBeforeRequest : TcpProxy::Cut::kBeforeAnswer);
+    rig.database_line().CutAt(kCommit, when);
     ASSERT_TRUE(Eventually([&] { return rig.database_line().cuts() == i + 1; }));
     ASSERT_TRUE(rig.SoonReady());
     scenario.Recovered(steady_clock::now() - start);
@@ -60,6 +58,16 @@ TEST(PostgresOutage, ACommitWhoseAnswerIsLostIsNotRepeated) {
   }
   rig.FinishFleet();
   scenario.Judged(rig.Settle());
+}
+
+TEST(PostgresOutage, ACommitWhoseAnswerIsLostIsNotRepeated) {
+  Scenario scenario("6", "link to PostgreSQL: cut between COMMIT and its answer");
+  CutAtCommit(scenario, TcpProxy::Cut::kBeforeAnswer);
+}
+
+TEST(PostgresOutage, ACommitThatNeverArrivesIsMadeAgain) {
+  Scenario scenario("6", "link to PostgreSQL: cut before COMMIT arrives");
+  CutAtCommit(scenario, TcpProxy::Cut::kBeforeRequest);
 }
 
 // One worker, whose backend stops in the middle of COPY: only the worker's own deadline helps.
@@ -81,10 +89,12 @@ TEST(PostgresOutage, AStoppedBackendIsGivenUpWithinWriteTimeout) {
   ASSERT_EQ(kill(backend, SIGSTOP), 0);
   rig.database_line().Release();
   const auto start = steady_clock::now();
-  EXPECT_TRUE(rig.SoonNotReady("database retrying"));
-  ASSERT_TRUE(rig.SoonReady(seconds(20))) << "the worker was not freed";
+  const double stored = rig.stack().Metric("sluice_stored_messages_total");
+  ASSERT_TRUE(Eventually(
+      [&] { return rig.stack().Metric("sluice_stored_messages_total") > stored; }, stopped))
+      << "the worker was not freed";
   scenario.Recovered(steady_clock::now() - start);
-  EXPECT_LT(steady_clock::now() - start, stopped) << "it was the backend that came back";
+  EXPECT_LT(steady_clock::now() - start, seconds(3) + seconds(2)) << "WRITE_TIMEOUT, and slack";
   std::this_thread::sleep_until(start + stopped);
   ASSERT_EQ(kill(backend, SIGCONT), 0);
   rig.FinishFleet();
@@ -171,12 +181,15 @@ TEST(PostgresOutage, MayLastWhileTheBacklogGrowsOnDiskAndNotInMemory) {
   const int64_t before = ResidentKilobytes(stack.daemon().pid());
   std::this_thread::sleep_for(away * 3 / 4);
   const int64_t after = ResidentKilobytes(stack.daemon().pid());
-  EXPECT_LT(after, before * 11 / 10 + 1024) << "kB of memory";
+  if (!kSanitized) {
+    EXPECT_LT(after, before * 11 / 10 + 1024) << "kB of memory";
+  }
   EXPECT_EQ(stack.Metric("sluice_mqtt_up"), 1);
   EXPECT_TRUE(rig.SoonNotReady("database retrying"));
   const double backlog = stack.Metric("sluice_spool_backlog_records");
   const double disk = stack.Metric("sluice_spool_disk_bytes");
-  EXPECT_GT(backlog, 4000.0 * static_cast<double>(away.count()));
+  EXPECT_GT(backlog, 1000.0 * static_cast<double>(away.count()));
+  EXPECT_LT(disk, 1000 * backlog + (128 << 20)) << "300 bytes each, a segment and the reserve";
   server.Start();
   const auto start = steady_clock::now();
   ASSERT_TRUE(Eventually([&] { return stack.Metric("sluice_spool_backlog_records") < 1000; },
@@ -204,7 +217,7 @@ TEST(PostgresOutage, ThatFillsTheSpoolLeavesMessagesWithTheBroker) {
     EXPECT_TRUE(rig.SoonNotReady("spool: "));
     EXPECT_EQ(stack.Metric("sluice_spool_full"), 1);
     EXPECT_TRUE(Eventually([&] { return stack.Metric("sluice_mqtt_up") == 0; }));
-    EXPECT_LT(stack.Metric("sluice_spool_disk_bytes"), 8 << 20);
+    EXPECT_LE(stack.Metric("sluice_spool_disk_bytes"), 5 << 20) << "the limit and a segment";
     server.Start();
     WaitTimed(rig, scenario);
     scenario.Repeated();

@@ -39,6 +39,7 @@ void Check(FaultRig& rig, Scenario& scenario, const Refusal& refusal, const std:
     rig.Publish(300, 3000);
     EXPECT_TRUE(rig.SoonNotReady("database " + state));
     EXPECT_TRUE(rig.SoonNotReady(refusal.sqlstate));
+    EXPECT_EQ(rig.stack().Metric("sluice_database_paused"), state == "paused" ? 1 : 0);
     EXPECT_GT(rig.stack().Metric("sluice_spool_backlog_records"), 0);
     rig.stack().Sql(refusal.mending);
     const auto start = steady_clock::now();
@@ -98,9 +99,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Refusal{"GrantGone", "42501",
                               "REVOKE INSERT ON telemetry FROM sluice_owner, sluice_ingest",
                               "GRANT INSERT ON telemetry TO sluice_owner, sluice_ingest"},
-                      Refusal{"ColumnGone", "42703",
-                              "ALTER TABLE telemetry RENAME COLUMN seq TO away",
-                              "ALTER TABLE telemetry RENAME COLUMN away TO seq"},
+                      Refusal{"ColumnGone", "42703", "ALTER TABLE telemetry DROP COLUMN metrics",
+                              "ALTER TABLE telemetry ADD COLUMN metrics jsonb"},
                       Refusal{"RoleMayNotLogIn", "28000",
                               std::string("ALTER ROLE sluice_ingest NOLOGIN") + kBackendsAway,
                               "ALTER ROLE sluice_ingest LOGIN"}),

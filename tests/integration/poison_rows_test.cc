@@ -61,6 +61,14 @@ TEST_F(PoisonRows, AreFoundWithoutALineNumberToo) {
   EXPECT_EQ(Quarantined(), "0 7 8 31 49");
 }
 
+TEST_F(PoisonRows, AreFoundWithoutALineNumberWhenTheyAreMany) {
+  RefusePoisonAtTheEnd();
+  std::set<size_t> poison;
+  for (size_t i = 0; i < 800; i += 40) poison.insert(i);
+  EXPECT_EQ(Commit(800, poison), "800 780 20");
+  EXPECT_EQ(Count("telemetry"), 780);
+}
+
 TEST_F(PoisonRows, AreQuarantinedWhenThereIsNothingElse) {
   RefusePoison();
   EXPECT_EQ(Commit(4, {0, 1, 2, 3}), "4 0 4");

@@ -12,7 +12,7 @@ SpoolMessage ExampleMessage() {
   message.payload = "payload";
   message.stamp = "st";
   message.received = 0x1122334455667788;
-  message.duplicate = true;
+  message.packet_id = 1;
   return message;
 }
 
@@ -70,7 +70,7 @@ TEST(SpoolFormat, TakesTopicAndPayloadButNotStampOrTimeForTheIdentityOfAMessage)
   const std::string one = Encode(message, 1, 7);
   message.stamp = "other";
   message.received = 5;
-  message.duplicate = false;
+  message.packet_id = 2;
   const std::string two = Encode(message, 2, 7);
   message.topic = "topicp";
   message.payload = "ayload";

@@ -256,18 +256,6 @@ TEST_F(SpoolRedeliveryTest, RecognisesThemAcrossSegmentsAfterAKill) {
   }
 }
 
-TEST_F(SpoolRedeliveryTest, RemembersMoreThanItKeepsOnDisk) {
-  options_.redelivery_memory = 3000;
-  Open();
-  AppendNumbers(1, 3000);
-  spool_->OnReconnect(true);
-  EXPECT_EQ(Append("7", true), AppendOutcome::kDuplicate);
-  Drain();
-  KillAndOpen();
-  EXPECT_EQ(Append("2900", true), AppendOutcome::kAppended) << "not among the last 100";
-  EXPECT_EQ(Append("2901", true), AppendOutcome::kDuplicate);
-}
-
 TEST_F(SpoolRedeliveryTest, NeverTakesAMessageWithoutDupForADuplicate) {
   Open();
   Append("same");
