@@ -23,7 +23,8 @@
 //    device that nothing is known of yet ends with the connection closed and no CONNACK, which
 //    clients take for a failure of the network; when they try again, the answer is there.
 //  * Will messages meet the rules when they are sent, and get no stamp.
-//  * Each denied message is answered with a PUBACK to clients of MQTT 3.1.1.
+//  * Each denied message is answered with a PUBACK to clients of MQTT 3.1.1. Debian's
+//    2.0.11-1.2+deb12u2 with max_queued_messages 0 then disconnects the client, of any version.
 //
 // Properties are appended to the event's list and the list is never replaced: who frees a replaced
 // list changed with 2.0.15.

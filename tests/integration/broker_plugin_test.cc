@@ -1,5 +1,4 @@
-// The plugin in a real Mosquitto, with real clients on a listener for certificates, one for
-// certificates that leaves the naming to the plugin, and one for passwords.
+// The plugin in a real Mosquitto, with real clients and without a registry.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <mqtt/client.h>
@@ -12,16 +11,10 @@
 #include <thread>
 #include <vector>
 
-#include "auth/digest.h"
-#include "auth/stamp.h"
-#include "schema/migrator.h"
+#include "tests/integration/broker_plugin_fixture.h"
 #include "tests/support/free_port.h"
-#include "tests/support/mosquitto_server.h"
-#include "tests/support/postgres_server.h"
 #include "tests/support/process.h"
-#include "tests/support/raw_mqtt.h"
 #include "tests/support/temp_dir.h"
-#include "tests/support/test_pki.h"
 
 namespace sluice::testing {
 namespace {
@@ -33,101 +26,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::Pair;
-
-constexpr int kNotAuthorized5 = 0x87;
-constexpr int kNotAuthorized4 = 5;
-constexpr int kClosed = -1;
-constexpr const char* kOwn = "tenant/t1/device/d1/telemetry";
-constexpr const char* kForeign = "tenant/t1/device/d2/telemetry";
-
-// Everything the plugin needs, and a broker with it.
-class BrokerWithPlugin {
- public:
-  explicit BrokerWithPlugin(const std::string& database_url = "") {
-    WriteSecret("key", std::string(64, '7') + "\n");
-    WriteSecret("rules", ReadFile(SLUICE_SOURCE_DIR "/deploy/mosquitto/rules.conf") +
-                             "\naccount sluice subscribe #\naccount sluice publish sentinel\n"
-                             "account sluice publish tenant/+/device/+/commands\n");
-    MosquittoOptions options{.username = "sluice", .password = "pw"};
-    options.lines = {"plugin " SLUICE_BIN_DIR "/sluice_broker_plugin.so",
-                     "plugin_opt_stamp_key_file " + directory_.Path("key"),
-                     "plugin_opt_rules_file " + directory_.Path("rules")};
-    if (!database_url.empty()) {
-      WriteSecret("url", database_url + "\n");
-      options.lines.push_back("plugin_opt_database_url_file " + directory_.Path("url"));
-    }
-    for (const uint16_t port : {named_port, unnamed_port}) {
-      options.lines.push_back("listener " + std::to_string(port) + " 127.0.0.1");
-      for (const std::string& line : pki.ServerLines()) options.lines.push_back(line);
-      options.lines.emplace_back("require_certificate true");
-      if (port == named_port) options.lines.emplace_back("use_identity_as_username true");
-    }
-    server = std::make_unique<MosquittoServer>(options);
-  }
-
-  void WriteSecret(const std::string& name, const std::string& text) {
-    WriteFile(directory_.Path(name), text);
-    chmod(directory_.Path(name).c_str(), 0600);
-  }
-  std::string Read(const std::string& name) const { return ReadFile(directory_.Path(name)); }
-  StampKeys Keys() const { return *StampKeys::Load(directory_.Path("key")); }
-
-  // A certificate's client, connected.
-  std::unique_ptr<RawMqtt> Device(const std::string& name, RawConnect connect = {}) {
-    if (connect.client_id == "raw") connect.client_id = name;
-    auto client = std::make_unique<RawMqtt>(named_port, pki.Client({{name}}));
-    EXPECT_EQ(client->Connect(connect), 0) << server->Log();
-    return client;
-  }
-  // PUBACK's code for that device. A client of its own each time: Debian's broker, told to queue
-  // without a limit, disconnects a client after answering a message that was denied.
-  int PublishOnce(const std::string& name, const RawPublish& publish) {
-    return Device(name)->Publish(publish);
-  }
-  // The service, subscribed to everything.
-  std::unique_ptr<RawMqtt> Watcher() {
-    auto client = std::make_unique<RawMqtt>(server->port());
-    EXPECT_EQ(client->Connect({.client_id = "watcher", .username = "sluice", .password = "pw"}), 0);
-    EXPECT_EQ(client->Subscribe("#"), 1);
-    return client;
-  }
-  // Everything the watcher got until now.
-  std::vector<RawMessage> Arrived(RawMqtt& watcher) {
-    RawMqtt service(server->port());
-    EXPECT_EQ(service.Connect({.client_id = "service", .username = "sluice", .password = "pw"}), 0);
-    EXPECT_EQ(service.Publish({.topic = "sentinel"}), 0);
-    std::vector<RawMessage> messages;
-    while (auto message = watcher.Receive()) {
-      if (message->topic == "sentinel") return messages;
-      messages.push_back(*message);
-    }
-    ADD_FAILURE() << "the watcher was disconnected\n" << server->Log();
-    return messages;
-  }
-
-  TestPki pki;
-  const uint16_t named_port = FreePort();
-  const uint16_t unnamed_port = FreePort();
-  std::unique_ptr<MosquittoServer> server;
-
- private:
-  TempDir directory_;
-};
-
-std::string StampOf(const RawMessage& message) {
-  for (const auto& [name, value] : message.properties) {
-    if (name == kStampProperty) return value;
-  }
-  return "";
-}
-
-// "cert t1/d1", or "none" when there is no genuine stamp.
-std::string ProvenSender(const StampKeys& keys, const RawMessage& message) {
-  const std::string stamp = StampOf(message);
-  const auto claim = keys.Verify(message.topic, message.payload, stamp);
-  if (!claim) return "none";
-  return std::string(StampMethodName(claim->method)) + " " + std::string(claim->identity);
-}
 
 class BrokerPlugin : public ::testing::Test {
  protected:
@@ -390,170 +288,6 @@ TEST(BrokerPluginReload, ReadsKeysAndRulesAgainAndKeepsTheOldOnesWhenTheyAreWron
   broker.WriteSecret("rules", "device publish #\n");
   reload("rules:1: a device's topic begins with");
   EXPECT_EQ(device->Publish({.topic = topic}), 0);
-}
-
-// --- with a registry -----------------------------------------------------------------------------
-
-class BrokerPluginRegistry : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    database_ = new std::string(SharedPostgres().CreateDatabase());
-    auto admin = SharedPostgres().Connect(*database_);
-    ASSERT_TRUE(Migrate(*admin, {}).ok());
-    broker_ = new BrokerWithPlugin(SharedPostgres().Url(*database_));
-  }
-  static void TearDownTestSuite() {
-    delete broker_;
-    delete database_;
-  }
-  void SetUp() override { admin_ = SharedPostgres().Connect(*database_); }
-
-  void Execute(const std::string& sql) {
-    auto done = admin_->Exec(sql);
-    ASSERT_TRUE(done.ok()) << done.error().Describe();
-  }
-  void Register(const std::string& device, const std::string& token) {
-    Execute(
-        "INSERT INTO device_registry (tenant_id, device_id, site_id, status, "
-        "provision_token_hash) VALUES ('t1', '" +
-        device + "', 's', 'ACTIVE', '" + DigestToHex(Sha256(token)) + "')");
-  }
-  void Certify(const std::string& device, const std::string& status = "ACTIVE") {
-    Execute(
-        "INSERT INTO device_certificates (tenant_id, device_id, cert_pem, fingerprint_sha256, "
-        "common_name, issuer, serial_number, status, not_before, not_after) VALUES ('t1', '" +
-        device + "', '', '" + device + "', '', '', '', '" + status +
-        "', now() - interval '1 day', now() + interval '1 day')");
-  }
-  // Logs in like a device: again and again until the broker says yes or no.
-  std::unique_ptr<RawMqtt> Login(const std::string& device, const std::string& token,
-                                 int expected) {
-    const auto until = std::chrono::steady_clock::now() + seconds(10);
-    int code = kClosed;
-    while (true) {
-      auto client = std::make_unique<RawMqtt>(broker_->server->port());
-      code = client->Connect({.client_id = device, .username = "t1/" + device, .password = token});
-      if (code == expected) return client;
-      if (std::chrono::steady_clock::now() > until) break;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
-    ADD_FAILURE() << "CONNACK " << code << " instead of " << expected << "\n"
-                  << broker_->server->Log();
-    return nullptr;
-  }
-
-  static inline std::string* database_ = nullptr;
-  static inline BrokerWithPlugin* broker_ = nullptr;
-  std::unique_ptr<PgConnection> admin_;
-};
-
-TEST_F(BrokerPluginRegistry, LogsADeviceInWithItsTokenAndStampsIt) {
-  Register("tok", "secret");
-  auto watcher = broker_->Watcher();
-  auto device = Login("tok", "secret", 0);
-  ASSERT_NE(device, nullptr);
-  EXPECT_EQ(device->Publish({.topic = "tenant/t1/device/tok/telemetry"}), 0);
-  EXPECT_EQ(device->Publish({.topic = kOwn}), kNotAuthorized5);
-  const auto arrived = broker_->Arrived(*watcher);
-  ASSERT_EQ(arrived.size(), 1U);
-  EXPECT_EQ(ProvenSender(broker_->Keys(), arrived[0]), "token t1/tok");
-  EXPECT_NE(Login("tok", "wrong", kNotAuthorized5), nullptr);
-}
-
-TEST_F(BrokerPluginRegistry, ClosesOnADeviceThatNobodyRegisteredUntilSomebodyDoes) {
-  for (int i = 0; i < 5; ++i) EXPECT_NE(Login("late", "secret", kClosed), nullptr);
-  Register("late", "secret");
-  EXPECT_NE(Login("late", "secret", 0), nullptr);
-}
-
-TEST_F(BrokerPluginRegistry, RefusesAnInactiveDevice) {
-  Register("off", "secret");
-  Execute("UPDATE device_registry SET status = 'REVOKED' WHERE device_id = 'off'");
-  EXPECT_NE(Login("off", "secret", kNotAuthorized5), nullptr);
-}
-
-TEST_F(BrokerPluginRegistry, DisconnectsADeviceThatIsRevoked) {
-  for (const bool notify : {true, false}) {
-    const std::string name = notify ? "told" : "polled";
-    Register(name, "secret");
-    auto device = Login(name, "secret", 0);
-    ASSERT_NE(device, nullptr);
-    EXPECT_FALSE(device->IsClosed());
-    Execute("UPDATE device_registry SET status = 'REVOKED' WHERE device_id = '" + name + "'" +
-            (notify ? "; NOTIFY sluice_revoked, 't1/" + name + "'" : ""));
-    const auto committed = std::chrono::steady_clock::now();
-    EXPECT_TRUE(device->WaitUntilClosed());
-    EXPECT_LT(std::chrono::steady_clock::now() - committed, seconds(1)) << name;
-    EXPECT_NE(Login(name, "secret", kNotAuthorized5), nullptr);
-  }
-}
-
-TEST_F(BrokerPluginRegistry, DisconnectsADeviceThatTheDatabaseNamesAndLetsItComeBack) {
-  Register("named", "secret");
-  auto device = Login("named", "secret", 0);
-  ASSERT_NE(device, nullptr);
-  Execute("NOTIFY sluice_revoked, 'nonsense'; NOTIFY sluice_revoked, 't1/named'");
-  EXPECT_TRUE(device->WaitUntilClosed());
-  EXPECT_NE(Login("named", "secret", 0), nullptr);
-}
-
-TEST_F(BrokerPluginRegistry, DisconnectsADeviceWhoseTokenIsAnother) {
-  Register("rotated", "old");
-  auto device = Login("rotated", "old", 0);
-  ASSERT_NE(device, nullptr);
-  Execute("UPDATE device_registry SET provision_token_hash = '" + DigestToHex(Sha256("new")) +
-          "' WHERE device_id = 'rotated'; NOTIFY sluice_revoked, 't1/rotated'");
-  EXPECT_TRUE(device->WaitUntilClosed());
-  EXPECT_NE(Login("rotated", "new", 0), nullptr);
-  EXPECT_NE(Login("rotated", "old", kNotAuthorized5), nullptr);
-}
-
-TEST_F(BrokerPluginRegistry, DisconnectsACertificateThatTheRegistryDoesNotBear) {
-  Register("certless", "x");
-  Register("revoked", "x");
-  Certify("revoked", "REVOKED");
-  auto watcher = broker_->Watcher();
-  for (const std::string name : {"unregistered", "certless", "revoked"}) {
-    auto device = broker_->Device("t1/" + name);
-    const RawPublish publish{.topic = "tenant/t1/device/" + name + "/telemetry"};
-    EXPECT_EQ(device->Publish(publish), 0);  // nothing was known of it yet
-    EXPECT_TRUE(device->WaitUntilClosed()) << name;
-    EXPECT_EQ(broker_->PublishOnce("t1/" + name, publish), kNotAuthorized5) << name;
-  }
-}
-
-TEST_F(BrokerPluginRegistry, LetsACertificateGoOnUntilItIsRevoked) {
-  Register("cert", "x");
-  Certify("cert");
-  auto watcher = broker_->Watcher();
-  auto device = broker_->Device("t1/cert");
-  const RawPublish publish{.topic = "tenant/t1/device/cert/telemetry"};
-  EXPECT_EQ(device->Publish(publish), 0);
-  std::this_thread::sleep_for(seconds(1));  // the registry's answer is in
-  EXPECT_EQ(device->Publish(publish), 0);
-  Execute(
-      "UPDATE device_certificates SET status = 'REVOKED' WHERE device_id = 'cert'; "
-      "NOTIFY sluice_revoked, 't1/cert'");
-  EXPECT_TRUE(device->WaitUntilClosed());
-  // It can connect again, where the broker names it, until the revocation list says no.
-  auto again = broker_->Device("t1/cert");
-  EXPECT_NE(again->Subscribe("tenant/t1/device/cert/commands"), 1);
-  EXPECT_TRUE(again->WaitUntilClosed());
-  RawMqtt named_by_plugin(broker_->unnamed_port, broker_->pki.Client({{"t1/cert"}}));
-  EXPECT_EQ(named_by_plugin.Connect({}), kNotAuthorized5);
-}
-
-TEST_F(BrokerPluginRegistry, LetsNobodyNewInWhileTheDatabaseIsAway) {
-  PostgresServer server;
-  const std::string database = server.CreateDatabase();
-  BrokerWithPlugin broker(server.Url(database));
-  server.Stop(PostgresServer::StopMode::kImmediate);
-  for (int i = 0; i < 3; ++i) {
-    RawMqtt device(broker.server->port());
-    EXPECT_EQ(device.Connect({.username = "t1/d1", .password = "x"}), kClosed);
-  }
-  auto watcher = broker.Watcher();
-  EXPECT_EQ(broker.PublishOnce("t1/d1", {.topic = kOwn}), 0);  // its certificate still speaks
 }
 
 // --- starting ------------------------------------------------------------------------------------
