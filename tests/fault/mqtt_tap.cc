@@ -125,6 +125,13 @@ size_t MqttTap::acknowledgements() const {
   return acknowledgements_;
 }
 
+size_t MqttTap::Missing(const std::unordered_map<std::string, bool>& messages) const {
+  const std::lock_guard lock(mutex_);
+  size_t missing = 0;
+  for (const auto& [id, good] : messages) missing += acknowledged_.contains(id) ? 0 : 1;
+  return missing;
+}
+
 size_t MqttTap::redeliveries() const {
   const std::lock_guard lock(mutex_);
   return redeliveries_;

@@ -173,7 +173,7 @@ TEST(Settings, AllowWhatIsJustNoContradiction) {
   EXPECT_THAT(Mistakes({{"AUTH_CACHE_TTL_SECONDS", "10"}}), IsEmpty());
   EXPECT_THAT(Mistakes({{"BATCH_SIZE", "25000"}}), IsEmpty());
   EXPECT_THAT(Mistakes({{"SPOOL_MAX_BYTES", "256MiB"}}), IsEmpty());
-  EXPECT_THAT(Mistakes({{"MQTT_RECONNECT_MIN", "30s"}}), IsEmpty());
+  EXPECT_THAT(Mistakes({{"MQTT_RECONNECT_MIN", "10s"}}), IsEmpty());
   EXPECT_THAT(Mistakes({{"TELEMETRY_RETENTION", "30d"}}), IsEmpty());
   EXPECT_THAT(Mistakes({{"BUCKET_TTL_SECONDS", "4"}}), IsEmpty());
   EXPECT_THAT(Mistakes({{"REQUIRE_TOKEN", "0"}, {"CERT_AUTH_ENABLED", "0"}}), IsEmpty());
