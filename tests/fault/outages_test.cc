@@ -84,7 +84,7 @@ TEST(PostgresOutage, AStoppedBackendIsGivenUpWithinWriteTimeout) {
   ASSERT_TRUE(Eventually([&] { return rig.database_line().holding(); }));
   const auto backend = static_cast<pid_t>(
       std::stol(rig.stack().Value("SELECT pid FROM pg_stat_activity WHERE usename = "
-                                  "'sluice_ingest' AND query LIKE '%COPY telemetry%' "
+                                  "'sluice_ingest' AND query LIKE '%COPY %' "
                                   "AND state = 'active' LIMIT 1")));
   ASSERT_EQ(kill(backend, SIGSTOP), 0);
   rig.database_line().Release();

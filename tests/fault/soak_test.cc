@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
@@ -63,7 +64,7 @@ void ExpectFlat(const Holdings& first, const Holdings& last) {
   }
   EXPECT_LE(last.descriptors, first.descriptors + 2);
   EXPECT_EQ(last.threads, first.threads);
-  EXPECT_LE(last.connections, first.connections);
+  EXPECT_LE(last.connections, std::max<int64_t>(first.connections, 3)) << "two workers, one keeper";
   EXPECT_LE(last.spool_bytes, first.spool_bytes + (192 << 20)) << "three segments";
 }
 
