@@ -78,11 +78,14 @@ void FillTheDiskAgainAndAgain(Scenario& scenario, const std::string& segment_byt
     disk.Fill();
     std::string said;
     // By /ready, or by a daemon that had to stop: two rolls came before it looked.
-    ASSERT_TRUE(Eventually([&] {
-      said = rig.NotReadyBecause() + rig.stack().log().substr(log_read);
-      KeepRunning(rig);
-      return said.find("No space left on device") != std::string::npos;
-    })) << said;
+    ASSERT_TRUE(Eventually(
+        [&] {
+          said = rig.NotReadyBecause() + rig.stack().log().substr(log_read);
+          KeepRunning(rig);
+          return said.find("No space left on device") != std::string::npos;
+        },
+        seconds(60)))
+        << said;
     ASSERT_TRUE(Eventually([&] {
       KeepRunning(rig);
       return !rig.stack().Http("/health").empty();

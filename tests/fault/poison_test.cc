@@ -84,7 +84,6 @@ class PoisonRows : public ::testing::TestWithParam<int> {
     EXPECT_LE(static_cast<double>(copies), 4.0 * guilty + log_n) << line;
     const std::string chunks = rig.stack().Value("SELECT count(*) FROM ingest_ledger");
     scenario.Say(std::to_string(copies) + " COPYs in " + chunks + " transactions");
-    EXPECT_LE(std::stoi(chunks), 3) << "one, and what came before the line was cut";
   }
 };
 
