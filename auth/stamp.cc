@@ -55,23 +55,8 @@ Digest HashOf(std::string_view bytes) {
   return Finish(&state);
 }
 
-int HexDigit(char c, bool upper_case_too) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (upper_case_too && c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-// False when `hex` holds anything else than 2 * `size` digits.
-bool DecodeHex(std::string_view hex, bool upper_case_too, unsigned char* bytes, size_t size) {
-  if (hex.size() != 2 * size) return false;
-  for (size_t i = 0; i < size; ++i) {
-    const int high = HexDigit(hex[2 * i], upper_case_too);
-    const int low = HexDigit(hex[2 * i + 1], upper_case_too);
-    if (high < 0 || low < 0) return false;
-    bytes[i] = static_cast<unsigned char>(high * 16 + low);
-  }
-  return true;
+bool HasUpperCase(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
 }
 
 bool Fits(StampMethod method, std::string_view identity) {
@@ -135,7 +120,7 @@ Result<StampKeys> StampKeys::Load(const std::string& path) {
       refused = Refused(path, "has more than two lines");
     } else if (line.size() < kMinKeyDigits || line.size() > kMaxKeyDigits) {
       refused = Refused(path, where + " does not have 64 to 256 hexadecimal digits");
-    } else if (!DecodeHex(line, true, bytes.data(), line.size() / 2)) {
+    } else if (!FromHex(line, bytes.data(), line.size() / 2)) {
       refused = Refused(path, where + " is not an even number of hexadecimal digits");
     } else {
       keys.push_back(Prepare({reinterpret_cast<const char*>(bytes.data()), line.size() / 2}));
@@ -187,7 +172,9 @@ std::optional<StampClaim> StampKeys::Verify(std::string_view topic, std::string_
   const StampClaim claim{known->second, NextWord(&rest)};
   Digest given;
   static_assert(kMacDigits == 2 * sizeof(given));
-  if (!Fits(claim.method, claim.identity) || !DecodeHex(rest, false, given.data(), given.size())) {
+  // One spelling each, so that two stamps are equal when their text is.
+  if (!Fits(claim.method, claim.identity) || HasUpperCase(rest) ||
+      !FromHex(rest, given.data(), given.size())) {
     return std::nullopt;
   }
   const Digest payload_hash = HashOf(payload);

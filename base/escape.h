@@ -1,6 +1,7 @@
 // Escaping of text that somebody else chose, and hexadecimal.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -17,5 +18,9 @@ bool IsValidUtf8(std::string_view text);
 
 // Lower-case hexadecimal.
 std::string ToHex(std::string_view bytes);
+// What a hexadecimal digit of either case is worth; -1 for anything else.
+int HexValue(char digit);
+// Decodes into `bytes`. False, with `bytes` unspecified, unless `hex` is 2 * `size` digits.
+bool FromHex(std::string_view hex, unsigned char* bytes, size_t size);
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "base/escape.h"
 #include "schema/timestamp.h"
 
 namespace sluice {
@@ -107,18 +108,10 @@ std::string LedgerSql(const std::string& spool_id, const Batch& batch) {
 }
 
 std::string UuidBytes(const std::string& text) {
-  std::string bytes;
-  int high = -1;
-  for (const char c : text) {
-    if (c == '-') continue;
-    const int digit = c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-    if (high < 0) {
-      high = digit;
-    } else {
-      bytes.push_back(static_cast<char>(high * 16 + digit));
-      high = -1;
-    }
-  }
+  std::string hex = text;
+  std::erase(hex, '-');
+  std::string bytes(hex.size() / 2, '\0');
+  (void)FromHex(hex, reinterpret_cast<unsigned char*>(bytes.data()), bytes.size());
   return bytes;
 }
 

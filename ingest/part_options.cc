@@ -1,6 +1,7 @@
 #include "ingest/part_options.h"
 
 namespace sluice {
+
 SpoolOptions SpoolOptionsFrom(const Settings& s) {
   return {.directory = s.spool_dir,
           .max_bytes = s.spool_max_bytes,

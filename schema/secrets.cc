@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/escape.h"
+
 namespace sluice {
 namespace {
 
@@ -20,12 +22,6 @@ bool IsQuote(char c) {
   return c == '"' || c == '\'';
 }
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = Lower(c);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // The character at `at`, also when it is written as \uXXXX or is an escape for white space; *size
 // is what it takes up. Escaped characters outside of ASCII come back as '?': no name and no syntax
 // has them. A quote or backslash after a backslash is left as two.
@@ -39,7 +35,7 @@ char CharAt(std::string_view text, size_t at, size_t* size) {
   if (text[at + 1] != 'u' || text.size() - at < 6) return text[at];
   int code = 0;
   for (size_t i = at + 2; i < at + 6; ++i) {
-    const int digit = HexDigit(text[i]);
+    const int digit = HexValue(text[i]);
     if (digit < 0) return text[at];
     code = code * 16 + digit;
   }

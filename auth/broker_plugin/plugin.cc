@@ -45,6 +45,7 @@
 #include "auth/broker_plugin/gate.h"
 #include "auth/broker_plugin/registry_watcher.h"
 #include "auth/secret_file.h"
+#include "base/clock.h"
 #include "base/escape.h"
 
 namespace sluice {
@@ -147,7 +148,7 @@ Plugin::Plugin(Options options, Rules rules, StampKeys keys, const std::string& 
 }
 
 void Plugin::Log(int level, const std::string& line) {
-  const int64_t second = MonotonicMicros() / 1'000'000;
+  const int64_t second = SystemClock().Monotonic() / 1'000'000;
   if (second != second_) {
     second_ = second;
     lines_ = 0;
@@ -169,7 +170,7 @@ int Plugin::Login(mosquitto_evt_basic_auth* event) {
   const bool unnamed = !client.facts().username.has_value();
   if (client.facts().has_certificate) client.NameAfterCertificate();
   const std::string name(client.facts().username.value_or(""));
-  switch (gate_.Login(client.facts(), Optional(event->password), MonotonicMicros())) {
+  switch (gate_.Login(client.facts(), Optional(event->password), SystemClock().Monotonic())) {
     case LoginVerdict::kAccept:
       return unnamed ? mosquitto_set_username(event->client, name.c_str()) : MOSQ_ERR_SUCCESS;
     case LoginVerdict::kAskPasswordFile:
@@ -192,7 +193,7 @@ int Plugin::CheckAccess(mosquitto_evt_acl_check* event) {
     return MOSQ_ERR_ACL_DENIED;
   }
   if (event->access == MOSQ_ACL_UNSUBSCRIBE) return MOSQ_ERR_SUCCESS;
-  if (!gate_.SessionStands(*principal, MonotonicMicros())) {
+  if (!gate_.SessionStands(*principal, SystemClock().Monotonic())) {
     if (!reads) Expel(event->client, "is not allowed by the registry any more");
     return MOSQ_ERR_ACL_DENIED;
   }

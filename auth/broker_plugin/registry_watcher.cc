@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "auth/identity.h"
+#include "base/clock.h"
 #include "base/escape.h"
 
 namespace sluice {
@@ -48,12 +49,6 @@ std::pair<std::string, std::string> ArrayLiterals(const std::vector<std::string>
 }
 
 }  // namespace
-
-int64_t MonotonicMicros() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 RegistryWatcher::RegistryWatcher(std::string conninfo, DeviceRoster& roster)
     : conninfo_(std::move(conninfo)), roster_(roster) {
@@ -97,13 +92,13 @@ bool RegistryWatcher::Connect() {
   connection_ = std::move(*made);
   connection_->set_timeout(kQueryTimeout);
   if (auto listening = connection_->Exec("LISTEN sluice_revoked"); !listening.ok()) return false;
-  connected_at_ = MonotonicMicros();
+  connected_at_ = SystemClock().Monotonic();
   behind_ = true;
   return true;
 }
 
 bool RegistryWatcher::LookUp() {
-  const int64_t started = MonotonicMicros();
+  const int64_t started = SystemClock().Monotonic();
   const int64_t poll_us = std::chrono::microseconds(kPollInterval).count();
   const int64_t looked_up_before = behind_ ? connected_at_ : started - poll_us;
   const auto identities = roster_.TakeQuestions(kBatch, started, looked_up_before);

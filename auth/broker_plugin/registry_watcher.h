@@ -57,7 +57,4 @@ class RegistryWatcher {
   std::thread thread_;
 };
 
-// Steady time as the roster counts it.
-int64_t MonotonicMicros();
-
 }  // namespace sluice

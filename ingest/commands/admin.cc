@@ -3,16 +3,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <vector>
 
 #include "base/escape.h"
 #include "ingest/settings.h"
+#include "schema/timestamp.h"
 
 namespace sluice {
 namespace {
-
-constexpr UnixMicros kMicrosPerSecond = 1'000'000;
 
 void PrintRow(const std::vector<std::string>& cells, const std::vector<size_t>& widths) {
   std::string line;
@@ -40,17 +38,9 @@ void PrintTable(std::span<const char* const> columns, const PgRows& rows) {
 
 }  // namespace
 
-int Complain(const char* command, const std::string& message, int code) {
-  std::fprintf(stderr, "sluice %s: %s\n", command, Escaped(message).c_str());
-  return code;
-}
-
 int WithAdmin(const char* command, const std::function<int(DeviceAdmin&)>& work) {
   const Result<Settings> settings = LoadSettings(&std::getenv);
-  if (!settings.ok()) {
-    std::fprintf(stderr, "sluice %s: %s\n", command, settings.message().c_str());
-    return kExitConfig;
-  }
+  if (!settings.ok()) return RefuseSettings(command, settings.message());
   auto connection = PgConnection::Connect(settings->Conninfo(), settings->pg_connect_timeout);
   if (!connection.ok()) return Complain(command, connection.error().Describe());
   (*connection)->set_timeout(settings->write_timeout);
@@ -71,11 +61,8 @@ int PrintList(const char* command, std::span<const char* const> columns, const R
 }
 
 std::string FormatUtc(UnixMicros time) {
-  const time_t seconds = time / kMicrosPerSecond;
-  tm parts{};
-  char text[32];
-  gmtime_r(&seconds, &parts);
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+  constexpr size_t kToTheSecond = sizeof("2026-03-01T10:00:00") - 1;
+  return FormatIso8601(time).substr(0, kToTheSecond) + "Z";
 }
 
 void AddPkiDirOption(CLI::App* command, std::string* directory) {

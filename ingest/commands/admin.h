@@ -15,9 +15,6 @@ inline constexpr const char* kOwnerFooter =
     "The database is the environment's (DATABASE_URL or PG_*), as for sluice migrate. This is for "
     "the role that owns the tables; the daemon's role may not do it.";
 
-// "sluice COMMAND: message" on standard error, escaped; returns `code`.
-int Complain(const char* command, const std::string& message, int code = kExitFailed);
-
 // Connects as the settings say and calls `work`, whose result is the exit status; complains itself
 // when it does not come to that.
 int WithAdmin(const char* command, const std::function<int(DeviceAdmin&)>& work);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <string>
 
 namespace sluice {
 
@@ -10,6 +11,11 @@ namespace sluice {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitConfig = 78;  // EX_CONFIG: a setting will not do
+
+// "sluice COMMAND: message" on standard error, escaped; returns kExitFailed.
+int Complain(const char* command, const std::string& message);
+// The same for what LoadSettings says, which has a line for each mistake; returns kExitConfig.
+int RefuseSettings(const char* command, const std::string& message);
 
 // `status` receives the exit status when the command was the one called.
 void AddCrlCommand(CLI::App& app, int* status);

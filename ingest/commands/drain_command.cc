@@ -32,9 +32,8 @@ using std::chrono::milliseconds;
 
 constexpr std::chrono::days kLongestWait{365};
 
-int Fail(const std::string& message, int code = kExitFailed) {
-  std::fprintf(stderr, "sluice drain: %s\n", Escaped(message).c_str());
-  return code;
+int Fail(const std::string& message) {
+  return Complain("drain", message);
 }
 
 std::string Because(int error) {
@@ -84,7 +83,7 @@ int Run(const std::string& timeout_text) {
   const auto timeout = ParseDuration(timeout_text, std::chrono::seconds(1));
   if (!timeout) return Fail("--timeout " + timeout_text + " is no duration such as 90s or 10m");
   const Result<Settings> settings = LoadSettings(&std::getenv);
-  if (!settings.ok()) return Fail(settings.message(), kExitConfig);
+  if (!settings.ok()) return RefuseSettings("drain", settings.message());
   const Result<Daemon> daemon = FindDaemon(settings->spool_dir);
   if (!daemon.ok()) return Fail(daemon.message());
 

@@ -10,18 +10,13 @@
 namespace sluice {
 namespace {
 
-int Fail(const std::string& message, int code) {
-  std::fprintf(stderr, "sluice migrate: %s\n", message.c_str());
-  return code;
-}
-
 int Run(const MigrateOptions& options) {
   const Result<Settings> settings = LoadSettings(&std::getenv);
-  if (!settings.ok()) return Fail(settings.message(), kExitConfig);
+  if (!settings.ok()) return RefuseSettings("migrate", settings.message());
   auto connection = PgConnection::Connect(settings->Conninfo(), settings->pg_connect_timeout);
-  if (!connection.ok()) return Fail(Escaped(connection.error().Describe()), kExitFailed);
+  if (!connection.ok()) return Complain("migrate", connection.error().Describe());
   const auto report = Migrate(**connection, options);
-  if (!report.ok()) return Fail(Escaped(report.message()), kExitFailed);
+  if (!report.ok()) return Complain("migrate", report.message());
 
   for (const std::string& warning : report->warnings) {
     std::fprintf(stderr, "warning: %s\n", Escaped(warning).c_str());

@@ -1,0 +1,19 @@
+#include "ingest/commands/commands.h"
+
+#include <cstdio>
+
+#include "base/escape.h"
+
+namespace sluice {
+
+int Complain(const char* command, const std::string& message) {
+  std::fprintf(stderr, "sluice %s: %s\n", command, Escaped(message).c_str());
+  return kExitFailed;
+}
+
+int RefuseSettings(const char* command, const std::string& message) {
+  std::fprintf(stderr, "sluice %s: %s\n", command, message.c_str());
+  return kExitConfig;
+}
+
+}  // namespace sluice
