@@ -96,7 +96,8 @@ class Daemon {
                 limiter_,
                 flood_,
                 phase_,
-                draining_} {
+                draining_,
+                SystemClock()} {
     ApplyAppSettings({}, settings, &runtime_);
   }
 

@@ -1,5 +1,6 @@
 #include "ingest/status_view.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "schema/timestamp.h"
@@ -13,6 +14,10 @@ using Json = nlohmann::json;
 std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
+
+// A server that hangs gives no error before WRITE_TIMEOUT has passed; what waits longer than this
+// while nothing is committed is a reason of its own.
+constexpr int64_t kSilenceUs = 5'000'000;
 
 }  // namespace
 
@@ -34,6 +39,12 @@ std::vector<std::string> StatusView::ReasonsNotReady() const {
                       (db.reason.empty() ? "" : ": " + db.reason));
   }
   const SpoolStats stats = spool.stats();
+  const int64_t silence_us = clock.Now() - accounting.Snapshot().last_commit;
+  if (db.state == DatabaseState::kUp && std::min(silence_us, stats.oldest_age_us) > kSilenceUs) {
+    reasons.push_back("database silent: nothing was committed for " +
+                      std::to_string(kSilenceUs / 1'000'000) + " s while " +
+                      std::to_string(stats.backlog_records) + " messages wait");
+  }
   if (!stats.problem.empty()) reasons.push_back("spool: " + stats.problem);
   return reasons;
 }

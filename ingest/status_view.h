@@ -8,6 +8,7 @@
 
 #include "auth/device_directory.h"
 #include "auth/rate_limiter.h"
+#include "base/clock.h"
 #include "ingest/accounting.h"
 #include "ingest/database_health.h"
 #include "ingest/spool/spool.h"
@@ -36,6 +37,7 @@ struct StatusView {
   const std::atomic<Phase>& phase;
   // Set when it was told to leave for good.
   const std::atomic<bool>& draining;
+  const Clock& clock;
 
   // Why a message would not be taken and stored right now; empty when it would.
   std::vector<std::string> ReasonsNotReady() const;

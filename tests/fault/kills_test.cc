@@ -182,6 +182,7 @@ TEST(DaemonStops, AtOnceAtTheSecondSignal) {
     std::this_thread::sleep_for(milliseconds(200));
     rig.FinishFleet();
     EXPECT_FALSE(rig.stack().Stop(milliseconds(1500)).has_value()) << "it did not drain";
+    EXPECT_TRUE(rig.SoonNotReady("stopping"));
     const auto ended = rig.stack().Stop(seconds(5));
     ASSERT_TRUE(ended.has_value()) << "the second signal was not heard";
     EXPECT_NE(ended->code, 0);

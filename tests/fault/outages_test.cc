@@ -128,6 +128,7 @@ TEST(PostgresOutage, ABackendStoppedInCommitDoesNotHoldUpTheOtherWorker) {
       Eventually([&] { return rig.stack().Metric("sluice_stored_messages_total") > before + 500; },
                  seconds(20)));
   std::this_thread::sleep_for(stopped - seconds(4));
+  EXPECT_TRUE(rig.SoonReady()) << "messages are taken and stored";
   ASSERT_EQ(kill(backend, SIGCONT), 0);
   const auto start = steady_clock::now();
   rig.FinishFleet();
@@ -159,6 +160,22 @@ TEST(PostgresOutage, AStalledLineIsGivenUpWithinWriteTimeout) {
     line.LimitTo(100'000);
     std::this_thread::sleep_for(RandomMoment(500, 1000));
     line.LimitTo(0);
+    WaitTimed(rig, scenario);
+    scenario.Repeated();
+  }
+  rig.FinishFleet();
+  scenario.Judged(rig.Settle());
+}
+
+TEST(PostgresOutage, AServerThatHangsIsSaidBeforeWriteTimeoutHasPassed) {
+  Scenario scenario("6", "link to PostgreSQL: half open, WRITE_TIMEOUT 9 s");
+  FaultRig rig(Env{{"WRITE_TIMEOUT", "9s"}});
+  rig.stack().Start();
+  rig.StartFleet(1000);
+  for (int i = 0; i < Repetitions(1, 5); ++i) {
+    std::this_thread::sleep_for(RandomMoment(50, 300));
+    rig.database_line().HalfOpenAll();
+    EXPECT_TRUE(rig.SoonNotReady("database silent"));
     WaitTimed(rig, scenario);
     scenario.Repeated();
   }

@@ -63,7 +63,7 @@ class StatusViewTest : public testing::Test {
   StageMetrics stages_{registry_};
   const StatusView view_{service_,     mode_,       *spool_.spool,    accounting_,
                          health_,      subscriber_, parts_.directory, parts_.limiter,
-                         parts_.flood, phase_,      draining_};
+                         parts_.flood, phase_,      draining_,        spool_.clock};
 };
 
 TEST_F(StatusViewTest, NamesEverythingThatIsMissing) {
@@ -107,6 +107,21 @@ TEST_F(StatusViewTest, IsReadyWithANoteWhileTheDatabaseWantsAnOperator) {
   const std::string page = RenderMetrics(view_, registry_);
   EXPECT_THAT(page, HasSubstr("sluice_database_concern{concern=\"partition_missing\"} 1"));
   EXPECT_THAT(page, HasSubstr("sluice_database_concern{concern=\"database_restored\"} 0"));
+}
+
+TEST_F(StatusViewTest, IsNotReadyWhileMessagesWaitAndNothingIsCommitted) {
+  MakeReady();
+  CommitSome();
+  spool_.clock.Set(kReceived + 4'000'000);
+  EXPECT_THAT(view_.ReasonsNotReady(), IsEmpty());
+  spool_.clock.Set(kReceived + 6'000'000);
+  EXPECT_THAT(view_.ReasonsNotReady(), ElementsAre(HasSubstr("database silent: ")));
+}
+
+TEST_F(StatusViewTest, IsReadyHoweverLongNobodyPublishes) {
+  MakeReady();
+  spool_.clock.Set(kReceived + PipelineParts::kDay);
+  EXPECT_THAT(view_.ReasonsNotReady(), IsEmpty());
 }
 
 TEST_F(StatusViewTest, IsNotReadyWhileTheSpoolIsFull) {
