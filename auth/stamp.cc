@@ -78,6 +78,12 @@ Status Refused(const std::string& path, const std::string& why) {
 
 }  // namespace
 
+bool IsStampProperty(std::string_view name) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::equal(name.begin(), name.end(), kStampProperty.begin(), kStampProperty.end(),
+                    [&](char a, char b) { return lower(a) == b; });
+}
+
 std::string_view StampMethodName(StampMethod method) {
   for (const auto& [name, value] : kMethods) {
     if (value == method) return name;

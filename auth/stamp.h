@@ -33,6 +33,8 @@
 namespace sluice {
 
 inline constexpr std::string_view kStampProperty = "sluice-stamp";
+// True for kStampProperty in any spelling of upper and lower case.
+bool IsStampProperty(std::string_view name);
 
 enum class StampMethod { kCert, kToken, kAccount };
 std::string_view StampMethodName(StampMethod method);  // "cert" …
@@ -60,6 +62,8 @@ class StampKeys {
   // when it is forged, damaged or of another version. Allocates nothing; compares in constant time.
   std::optional<StampClaim> Verify(std::string_view topic, std::string_view payload,
                                    std::string_view stamp) const;
+
+  size_t count() const { return keys_.size(); }
 
  private:
   // HMAC with the key's two blocks already hashed. OpenSSL's low-level SHA-256 and not EVP: its

@@ -1,6 +1,5 @@
 #include "auth/broker_plugin/gate.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "auth/identity.h"
@@ -67,12 +66,6 @@ bool Gate::May(const Principal& principal, Access access, std::string_view topic
 std::optional<std::string> Gate::Stamp(const Principal& principal, std::string_view topic,
                                        std::string_view payload) const {
   return keys_.Sign(principal.method, principal.identity, topic, payload);
-}
-
-bool IsStampProperty(std::string_view name) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(name.begin(), name.end(), kStampProperty.begin(), kStampProperty.end(),
-                    [&](char a, char b) { return lower(a) == b; });
 }
 
 }  // namespace sluice

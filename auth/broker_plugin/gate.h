@@ -63,7 +63,4 @@ class Gate {
   DeviceRoster* const roster_;
 };
 
-// True for kStampProperty in any spelling of upper and lower case.
-bool IsStampProperty(std::string_view name);
-
 }  // namespace sluice

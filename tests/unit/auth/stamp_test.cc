@@ -201,5 +201,14 @@ TEST_F(Stamp, RefusalsDoNotShowTheKey) {
   EXPECT_THAT(WhyRefused("deadbeef"), ::testing::Not(HasSubstr("deadbeef")));
 }
 
+TEST(StampProperty, IsRecognisedInAnyCase) {
+  for (const char* name : {"sluice-stamp", "SLUICE-STAMP", "Sluice-Stamp", "sluice-stamP"}) {
+    EXPECT_TRUE(IsStampProperty(name)) << name;
+  }
+  for (const char* name : {"", "sluice-stam", "sluice-stamps", "sluice_stamp", "xluice-stamp"}) {
+    EXPECT_FALSE(IsStampProperty(name)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace sluice
