@@ -4,13 +4,14 @@
 #include <optional>
 
 #include "auth/credential_store.h"
+#include "auth/stamp.h"
 #include "schema/reason.h"
 
 namespace sluice {
 
 enum class IdentityMode {
   kTopic,  // the topic is believed: what the old service did, for brokers without the plugin
-  kStamp,  // the broker plugin's stamp is the proof
+  kStamp,  // the stamp of the broker's plugin says who speaks
 };
 
 struct AuthPolicy {
@@ -20,11 +21,15 @@ struct AuthPolicy {
 };
 
 // Nothing when authenticated, else the reason. `token` is the digest of the payload's token, if it
-// had one; `received` is when the message arrived: a certificate must have been valid then.
+// had one; `stamped` is how the broker's plugin came to know the sender, nothing where only the
+// topic says who speaks; `received` is when the message arrived: a certificate must have been valid
+// then.
 //
-// An ACTIVE, unexpired certificate is enough. Where only the topic says who is speaking
-// (IdentityMode::kTopic), a wrong token beside it speaks against it and wins.
+// An ACTIVE, unexpired certificate is enough, unless the stamp says that another proof was shown.
+// Where only the topic says who is speaking, a wrong token beside it speaks against it and wins.
+// A login with the token counts as the token; a wrong one in the payload wins over it.
 std::optional<Reason> Authenticate(const AuthPolicy& policy, const DeviceRecord& device,
-                                   const std::optional<Sha256Digest>& token, UnixMicros received);
+                                   const std::optional<Sha256Digest>& token,
+                                   std::optional<StampMethod> stamped, UnixMicros received);
 
 }  // namespace sluice

@@ -69,15 +69,17 @@ class WorkerThread {
 class Daemon {
  public:
   // `drained`: the last one on this spool has left the broker for good.
-  Daemon(const Settings& settings, std::unique_ptr<Spool> spool, bool drained)
+  Daemon(const Settings& settings, StampKeyring& stamp_keys, std::unique_ptr<Spool> spool,
+         bool drained)
       : settings_(settings),
+        stamp_keys_(stamp_keys),
         spool_(std::move(spool)),
         accounting_(*spool_),
         directory_(DirectoryOptionsFrom(settings), SystemClock()),
         flood_({.per_device = settings.quarantine_per_device_per_minute,
                 .total = settings.quarantine_per_minute}),
         stage_metrics_(registry_),
-        shared_{PipelineOptionsFrom(settings), runtime_, directory_, limiter_, flood_},
+        shared_{PipelineOptionsFrom(settings), runtime_, directory_, limiter_, flood_, stamp_keys_},
         housekeeper_(settings, *spool_, runtime_, limiter_, health_, SystemClock()),
         subscriber_(
             SubscriberOptionsFrom(settings, !drained && spool_->stats().next_seq > 1),
@@ -87,7 +89,7 @@ class Daemon {
             *spool_, accounting_, SystemClock(), FailStop),
         http_({.host = settings.http_host, .port = settings.http_port}),
         status_{settings.service_name,
-                identity_mode_,
+                settings.identity_mode,
                 *spool_,
                 accounting_,
                 health_,
@@ -171,7 +173,21 @@ class Daemon {
       LogInfo("draining", {{"backlog", spool_->stats().backlog_records}});
       subscriber_.Leave();
     }
+    if (signal == Signal::kReload) ReadStampKeys();
     return signal != Signal::kStop;
+  }
+
+  void ReadStampKeys() {
+    if (settings_.stamp_key_file.empty()) {
+      LogInfo("reload_ignored", {{"reason", "STAMP_KEY_FILE is not set"}});
+      return;
+    }
+    if (const Status read = stamp_keys_.Load(settings_.stamp_key_file); !read.ok()) {
+      LogError("stamp_keys_refused",
+               {{"reason", read.message()}, {"action", "the keys read before stay in force"}});
+      return;
+    }
+    LogInfo("stamp_keys_read", {{"keys", stamp_keys_.keys()->count()}});
   }
 
   // Nothing is left at the broker, and nothing in the spool.
@@ -282,8 +298,7 @@ class Daemon {
   }
 
   const Settings& settings_;
-  const std::string identity_mode_ =
-      settings_.identity_mode == IdentityMode::kTopic ? "topic" : "stamp";
+  StampKeyring& stamp_keys_;
   SignalWaiter signals_;
   std::unique_ptr<Spool> spool_;
   Accounting accounting_;
@@ -308,11 +323,8 @@ class Daemon {
 };
 
 void WarnAboutTrust(const Settings& s) {
-  if (s.identity_mode == IdentityMode::kTopic && s.cert_auth_enabled) {
-    LogWarning("identity_from_topic",
-               {{"meaning",
-                 "with IDENTITY_MODE=topic any client that may publish on a device's "
-                 "topic passes for it if that device has an active certificate"}});
+  if (s.identity_mode == IdentityMode::kTopic) {
+    LogWarning("identity_from_topic", {{"meaning", kTopicModeMeans}});
   }
   if (!s.require_token && !s.cert_auth_enabled) {
     LogWarning("no_proof_required",
@@ -328,12 +340,16 @@ Status RunIngest(const Settings& settings) {
   ConfigureLog(settings.log_level, settings.log_format, settings.service_name);
   SignalWaiter::BlockSignals();
   WarnAboutTrust(settings);
+  StampKeyring stamp_keys;
+  if (!settings.stamp_key_file.empty()) {
+    if (Status status = stamp_keys.Load(settings.stamp_key_file); !status.ok()) return status;
+  }
   if (Status status = EnsureDescriptors(DescriptorsNeeded(settings)); !status.ok()) return status;
   auto spool = Spool::Open(SpoolOptionsFrom(settings), SystemFileSystem(), SystemClock());
   if (!spool.ok()) return spool.status();
   const bool drained = ReadDrainedMark(settings.spool_dir).ok();
   if (Status status = RemoveDrainedMark(settings.spool_dir); !status.ok()) return status;
-  Daemon daemon(settings, std::move(*spool), drained);
+  Daemon daemon(settings, stamp_keys, std::move(*spool), drained);
   return daemon.Run();
 }
 

@@ -11,6 +11,7 @@
 
 #include "auth/credential_store.h"
 #include "auth/digest.h"
+#include "auth/stamp.h"
 #include "ingest/spool/spool.h"
 #include "schema/reason.h"
 #include "schema/topic.h"
@@ -31,6 +32,7 @@ struct Rejection {
 struct Message {
   const SpoolRecord* record = nullptr;  // in the chunk
   Topic topic;                          // empty views when the topic did not parse
+  std::optional<StampClaim> claim;      // of a genuine stamp; nothing while no keys are loaded
   bool payload_is_json = false;
   std::optional<Sha256Digest> token;
   std::optional<UnixMicros> event_time;  // of the first reading; only if the payload decoded

@@ -348,7 +348,7 @@ PgStatus DatabaseWriter::CopyQuarantine(PgConnection& db, const Batch& batch) {
                      .payload_is_json = message.payload_is_json,
                      .reason = message.rejection->reason,
                      .detail = message.rejection->detail,
-                     .identity = {},
+                     .identity = message.claim ? message.claim->identity : "",
                      .token = message.token,
                      .event_time = message.event_time,
                      .received = message.record->received,

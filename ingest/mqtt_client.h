@@ -15,7 +15,9 @@ namespace sluice {
 struct ArrivedMessage {  // views live during the call
   std::string_view topic;
   std::string_view payload;
-  std::string_view stamp;  // the user property sluice-stamp, or empty
+  // The value of the user property sluice-stamp; empty when there is none. Several, an empty one,
+  // or one in another spelling of upper and lower case: a text that is no genuine stamp.
+  std::string_view stamp;
   bool duplicate = false;  // the broker's DUP flag
   uint16_t packet_id = 0;
 };

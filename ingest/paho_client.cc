@@ -3,13 +3,15 @@
 
 #include <atomic>
 
+#include "auth/stamp.h"
 #include "base/log.h"
 #include "ingest/mqtt_client.h"
 
 namespace sluice {
 namespace {
 
-constexpr const char* kStampProperty = "sluice-stamp";
+// For what no plugin of ours has made; no stamp begins like this.
+constexpr std::string_view kNoStampOfOurs = "no single property sluice-stamp";
 // Paho looks at its own deadline of a connect every three seconds. It must be the one to give up: a
 // connect that we no longer wait for may still come up, and the next one then finds Paho connected
 // and is never answered.
@@ -68,6 +70,27 @@ mqtt::connect_options ConnectOptions(const MqttOptions& options) {
   if (!options.password.empty()) connect.set_password(options.password);
   if (options.tls) connect.set_ssl(TlsOptions(options));
   return connect;
+}
+
+std::string_view Text(const MQTTLenString& text) {
+  if (text.data == nullptr) return {};
+  return {text.data, static_cast<size_t>(text.len)};
+}
+
+// See ArrivedMessage::stamp; a view into `properties`. Over the C array, because the C++ interface
+// counts from the start for each, and a message may have a hundred thousand.
+std::string_view StampOf(const MQTTProperties& properties) {
+  std::string_view stamp;
+  for (int i = 0; i < properties.count; ++i) {
+    const MQTTProperty& property = properties.array[i];
+    if (property.identifier != MQTTPROPERTY_CODE_USER_PROPERTY) continue;
+    const std::string_view name = Text(property.value.data);
+    if (!IsStampProperty(name)) continue;
+    const std::string_view value = Text(property.value.value);
+    const bool ours = stamp.empty() && name == kStampProperty && !value.empty();
+    stamp = ours ? value : kNoStampOfOurs;
+  }
+  return stamp;
 }
 
 class PahoClient final : public MqttClient, private mqtt::iaction_listener {
@@ -206,18 +229,10 @@ class PahoClient final : public MqttClient, private mqtt::iaction_listener {
 
   void Deliver(const mqtt::message& message) {
     ++delivered_;
-    std::string stamp;
-    const mqtt::properties& properties = message.get_properties();
-    const int count = static_cast<int>(properties.count(mqtt::property::USER_PROPERTY));
-    for (int i = 0; i < count && stamp.empty(); ++i) {
-      const auto [name, value] =
-          mqtt::get<mqtt::string_pair>(properties, mqtt::property::USER_PROPERTY, i);
-      if (name == kStampProperty) stamp = value;
-    }
     const mqtt::binary_ref& payload = message.get_payload_ref();
     events_.OnMessage({.topic = message.get_topic(),
                        .payload = {payload.data(), payload.size()},
-                       .stamp = stamp,
+                       .stamp = StampOf(message.get_properties().c_struct()),
                        .duplicate = message.is_duplicate(),
                        .packet_id = static_cast<uint16_t>(CMessage(message).msgid)});
   }

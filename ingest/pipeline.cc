@@ -1,5 +1,7 @@
 #include "ingest/pipeline.h"
 
+#include "auth/identity.h"
+#include "base/escape.h"
 #include "ingest/database_health.h"
 #include "ingest/telemetry_copy.h"
 #include "schema/timestamp.h"
@@ -13,6 +15,13 @@ void NoteDay(UnixMicros time, size_t message, std::vector<Batch::Day>* days) {
   if (!known) days->push_back({day, message});
 }
 
+// For the operator, where the reason alone does not say what to look for.
+std::string DetailOf(Reason reason, const Message& message) {
+  if (reason != Reason::kIdentityMismatch) return "";
+  return "the broker knows the sender as " + Escaped(message.claim->identity) + ", by its " +
+         std::string(StampMethodName(message.claim->method));
+}
+
 }  // namespace
 
 void Reject(const PipelineShared& shared, Message* message, Reason reason, std::string detail) {
@@ -22,6 +31,7 @@ void Reject(const PipelineShared& shared, Message* message, Reason reason, std::
 }
 
 void Pipeline::Decode(const Chunk& chunk, Batch* batch) {
+  stamp_keys_ = shared_.stamp_keys.keys();
   batch->chunk = &chunk;
   batch->messages.clear();
   batch->tuples.clear();
@@ -33,6 +43,9 @@ void Pipeline::Decode(const Chunk& chunk, Batch* batch) {
 void Pipeline::DecodeOne(const SpoolRecord& record, Batch* batch) {
   Message& message = batch->messages.emplace_back();
   message.record = &record;
+  if (stamp_keys_ != nullptr && !record.stamp.empty()) {
+    message.claim = stamp_keys_->Verify(record.topic, record.payload, record.stamp);
+  }
   if (!ParseTopic(record.topic, &message.topic)) {
     message.topic = Topic{};
     Reject(shared_, &message, Reason::kBadTopicFormat, "");
@@ -93,10 +106,11 @@ PgStatus Pipeline::Resolve(Batch* batch) {
   return shared_.options.auto_provision ? ProvisionMissing(batch) : PgOk{};
 }
 
-// Message by message, in order: who comes first gets the place that is left.
+// Message by message, in order: who comes first gets the place that is left. Nobody is added for a
+// sender that is not proven; the message fails check 9.
 PgStatus Pipeline::ProvisionMissing(Batch* batch) {
   for (Message& message : batch->messages) {
-    if (!message.accepted() || message.device) continue;
+    if (!message.accepted() || message.device || CheckSender(message)) continue;
     auto provisioned = store_.Provision(message.key(), batch->SiteOf(message));
     if (!provisioned.ok() && Classify(provisioned.error()) == Failure::kPoison) {
       Reject(shared_, &message, Reason::kStorageRejected, provisioned.error().Describe());
@@ -119,8 +133,21 @@ PgStatus Pipeline::ProvisionMissing(Batch* batch) {
 void Pipeline::Decide(Batch* batch) {
   for (Message& message : batch->messages) {
     if (!message.accepted()) continue;
-    if (const auto reason = Check(message, *batch)) Reject(shared_, &message, *reason, "");
+    if (const auto reason = Check(message, *batch)) {
+      Reject(shared_, &message, *reason, DetailOf(*reason, message));
+    }
   }
+}
+
+std::optional<Reason> Pipeline::CheckSender(const Message& message) const {
+  const bool required = shared_.options.auth.identity == IdentityMode::kStamp;
+  if (!required && stamp_keys_ == nullptr) return std::nullopt;
+  if (message.record->stamp.empty()) {
+    return required ? std::optional(Reason::kIdentityMissing) : std::nullopt;
+  }
+  if (!message.claim) return Reason::kIdentityForged;
+  const bool own = ParseDeviceIdentity(message.claim->identity) == message.key();
+  return own ? std::nullopt : std::optional(Reason::kIdentityMismatch);
 }
 
 std::optional<Reason> Pipeline::Check(const Message& message, const Batch& batch) {
@@ -130,8 +157,12 @@ std::optional<Reason> Pipeline::Check(const Message& message, const Batch& batch
   if (device.subscription == Subscription::kExpired) return Reason::kSubscriptionExpired;
   if (!device.active) return Reason::kDeviceRevoked;
   if (device.site_id != batch.SiteOf(message)) return Reason::kSiteMismatch;
+  if (const auto reason = CheckSender(message)) return reason;
+  const AuthPolicy& policy = shared_.options.auth;
+  std::optional<StampMethod> stamped;
+  if (policy.identity == IdentityMode::kStamp) stamped = message.claim->method;
   if (const auto reason =
-          Authenticate(shared_.options.auth, device, message.token, message.record->received)) {
+          Authenticate(policy, device, message.token, stamped, message.record->received)) {
     return reason;
   }
   if (!shared_.limiter.Allow(message.key(), message.record->received,

@@ -10,6 +10,7 @@
 #include "auth/authenticator.h"
 #include "auth/device_directory.h"
 #include "auth/rate_limiter.h"
+#include "auth/stamp_keyring.h"
 #include "ingest/batch.h"
 #include "ingest/runtime_settings.h"
 #include "quarantine/flood_control.h"
@@ -31,6 +32,7 @@ struct PipelineShared {
   DeviceDirectory& directory;
   RateLimiter& limiter;
   FloodControl& flood;
+  const StampKeyring& stamp_keys;
 };
 
 // One for each worker; not thread-safe.
@@ -50,10 +52,13 @@ class Pipeline {
   bool Examine(const SpoolRecord& record, Message* message);
   void EncodeRows(const Envelope& envelope, Message* message, Batch* batch);
   PgStatus ProvisionMissing(Batch* batch);
+  // Check 13.
+  std::optional<Reason> CheckSender(const Message& message) const;
   std::optional<Reason> Check(const Message& message, const Batch& batch);
 
   const PipelineShared& shared_;
   CredentialStore& store_;
+  std::shared_ptr<const StampKeys> stamp_keys_;  // for the batch; null: no stamp is looked at
   EnvelopeDecoder decoder_;
   Envelope envelope_;
   DecodeFailure failure_;

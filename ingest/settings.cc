@@ -171,9 +171,13 @@ void AddChecks(Table* t) {
       ChoiceSetting<IdentityMode>(
           {{"topic", IdentityMode::kTopic}, {"stamp", IdentityMode::kStamp}}),
       "topic",
-      "What proves the sender where no token does: topic believes the topic, as the broker let "
-      "the message pass; stamp wants the mark of the broker's plugin, which this version does not "
-      "know yet.");
+      "Who is taken for the sender of a message: with stamp, whom the stamp of the broker's plugin "
+      "names; with topic, whom the topic names, which is warned about at every start. Where it is "
+      "not set and CERT_AUTH_ENABLED=1, it is stamp.");
+  t->Add("STAMP_KEY_FILE", &Settings::stamp_key_file, TextSetting(), "",
+         "File with the key of the stamps, or two keys, the same as the broker's plugin has. Only "
+         "its owner may read it. SIGHUP reads it again. With IDENTITY_MODE=topic, a stamp that "
+         "comes is checked if this is set, and ignored otherwise.");
   t->Add("CERT_AUTH_ENABLED", &Settings::cert_auth_enabled, FlagSetting(), "0",
          "Take an active, unexpired certificate of the device as proof.");
   t->Add("REQUIRE_TOKEN", &Settings::require_token, FlagSetting(), "1",
@@ -311,11 +315,28 @@ const std::vector<Rule>& Rules() {
          return s.rate_limit_rps == 0 ||
                 forgotten_after.count() * s.rate_limit_rps >= s.rate_limit_burst;
        }},
-      {{"IDENTITY_MODE"},
-       "stamps of the broker's plugin are not supported by this version; set it to topic",
-       [](S s) { return s.identity_mode == IdentityMode::kTopic; }},
+      {{"IDENTITY_MODE", "STAMP_KEY_FILE"},
+       "stamp, which is the default with CERT_AUTH_ENABLED=1, needs the key of the broker's "
+       "plugin: set STAMP_KEY_FILE, or IDENTITY_MODE=topic",
+       [](S s) { return s.identity_mode == IdentityMode::kTopic || !s.stamp_key_file.empty(); }},
   };
   return rules;
+}
+
+size_t Row(const std::string& name) {
+  return static_cast<size_t>(SettingsTable().Find(name) - SettingsTable().settings().data());
+}
+
+// What was given, and the defaults; one of them hangs on what was given.
+std::vector<SettingValue> ReadValues(const Environment& environment,
+                                     std::vector<SettingError>* errors) {
+  auto values = ReadSettings(SettingsTable().settings(), environment, errors);
+  SettingValue& mode = values[Row("IDENTITY_MODE")];
+  const std::string& certificates = values[Row("CERT_AUTH_ENABLED")].text;
+  if (mode.source == SettingSource::kDefault && FlagSetting().parse(certificates).value_or(false)) {
+    mode.text = "stamp";
+  }
+  return values;
 }
 
 // A setting that was given and read, for rules and messages.
@@ -340,10 +361,6 @@ class Given {
   }
 
  private:
-  static size_t Row(const std::string& name) {
-    return static_cast<size_t>(SettingsTable().Find(name) - SettingsTable().settings().data());
-  }
-
   const std::vector<SettingValue>& values_;
   std::vector<SettingError>& errors_;
 };
@@ -363,6 +380,9 @@ void CheckFiles(Settings* settings, Given* given) {
   CheckFile("MQTT_CA_CERT", settings->mqtt_ca_cert, given);
   CheckFile("MQTT_CLIENT_CERT", settings->mqtt_client_cert, given);
   CheckFile("MQTT_CLIENT_KEY", settings->mqtt_client_key, given);
+  if (settings->stamp_key_file.empty()) return;
+  const auto keys = StampKeys::Load(settings->stamp_key_file);
+  if (!keys.ok()) given->Refuse({"STAMP_KEY_FILE"}, keys.message());
 }
 
 void CheckRules(const Settings& settings, Given* given) {
@@ -410,7 +430,7 @@ Result<Settings> LoadSettings(const Environment& environment) {
   Settings settings;
   std::vector<SettingError> errors;
   const Table& table = SettingsTable();
-  const std::vector<SettingValue> values = ReadSettings(table.settings(), environment, &errors);
+  const std::vector<SettingValue> values = ReadValues(environment, &errors);
   table.Assign(values, &settings, &errors);
   Given given(values, &errors);
   CheckFiles(&settings, &given);
@@ -425,8 +445,7 @@ Result<Settings> LoadSettings(const Environment& environment) {
 
 std::string RenderConfiguration(const Environment& environment) {
   std::vector<SettingError> errors;
-  const auto& settings = SettingsTable().settings();
-  return RenderSettings(settings, ReadSettings(settings, environment, &errors));
+  return RenderSettings(SettingsTable().settings(), ReadValues(environment, &errors));
 }
 
 std::string RenderConfigurationHelp() {

@@ -75,6 +75,7 @@ struct Settings {
   Milliseconds ts_max_ahead{};
   bool auto_provision = false;
   IdentityMode identity_mode = IdentityMode::kTopic;
+  std::string stamp_key_file;  // empty: no stamp is looked at
   bool cert_auth_enabled = false;
   bool require_token = false;
   Milliseconds auth_cache_ttl{};

@@ -23,6 +23,7 @@ sigset_t StopSignals() {
 sigset_t AllSignals() {
   sigset_t set = StopSignals();
   sigaddset(&set, SIGUSR1);
+  sigaddset(&set, SIGHUP);
   return set;
 }
 
@@ -55,6 +56,7 @@ Signal SignalWaiter::Wait(std::chrono::milliseconds time) {
   const timespec wait{.tv_sec = time.count() / 1000, .tv_nsec = (time.count() % 1000) * 1'000'000};
   const int signal = sigtimedwait(&set, nullptr, &wait);
   if (signal < 0) return Signal::kNone;
+  if (signal == SIGHUP) return Signal::kReload;
   return signal == SIGUSR1 ? Signal::kDrain : Signal::kStop;
 }
 

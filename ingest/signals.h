@@ -10,18 +10,19 @@
 namespace sluice {
 
 enum class Signal {
-  kNone,   // the time is up
-  kStop,   // SIGTERM or SIGINT: end soon, everything stays where it is
-  kDrain,  // SIGUSR1: leave for good, and leave nothing behind
+  kNone,    // the time is up
+  kStop,    // SIGTERM or SIGINT: end soon, everything stays where it is
+  kDrain,   // SIGUSR1: leave for good, and leave nothing behind
+  kReload,  // SIGHUP: read again what can change while the process runs
 };
 
 class SignalWaiter {
  public:
-  // Blocks SIGTERM, SIGINT and SIGUSR1 (and ignores SIGPIPE) in this thread and all it starts:
-  // first thing in main.
+  // Blocks SIGTERM, SIGINT, SIGUSR1 and SIGHUP (and ignores SIGPIPE) in this thread and all it
+  // starts: first thing in main.
   static void BlockSignals();
-  // From now on SIGTERM and SIGINT end the process with that status, whatever it is doing. SIGUSR1
-  // stays blocked.
+  // From now on SIGTERM and SIGINT end the process with that status, whatever it is doing. The
+  // others stay blocked.
   static void ExitOnNext(int status);
   // What came within that time; each is reported once.
   Signal Wait(std::chrono::milliseconds time);

@@ -65,14 +65,16 @@ std::string HealthJson(const StatusView& status) {
 
 std::string ReadyJson(const StatusView& status, const std::vector<std::string>& reasons) {
   const SpoolStats spool = status.spool.stats();
+  const bool by_topic = status.identity_mode == IdentityMode::kTopic;
   std::vector<std::string> notes;
+  if (by_topic) notes.emplace_back(kTopicModeMeans);
   for (const std::string& concern : status.database.concerns()) {
     if (!concern.empty()) notes.push_back(concern);
   }
   return Dump({{"ready", reasons.empty()},
                {"reasons", reasons},
                {"notes", notes},
-               {"identity_mode", status.identity_mode},
+               {"identity_mode", by_topic ? "topic" : "stamp"},
                {"database", DatabaseStateName(status.database.view().state)},
                {"broker", status.subscriber.ready() ? "subscribed" : "away"},
                {"spool",

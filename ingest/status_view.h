@@ -4,8 +4,10 @@
 
 #include <atomic>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "auth/authenticator.h"
 #include "auth/device_directory.h"
 #include "auth/rate_limiter.h"
 #include "base/clock.h"
@@ -17,6 +19,11 @@
 
 namespace sluice {
 
+// Said with IDENTITY_MODE=topic, in /ready and in the log.
+inline constexpr std::string_view kTopicModeMeans =
+    "IDENTITY_MODE=topic: only the topic says who has sent a message; without a token in it, any "
+    "client that the broker lets publish there passes for the device";
+
 enum class Phase {
   kStarting,  // until the ledger and app_settings have been read and the workers run
   kWorking,
@@ -26,7 +33,7 @@ enum class Phase {
 // References to parts that outlive the view; all are thread-safe.
 struct StatusView {
   const std::string& service;
-  const std::string& identity_mode;
+  const IdentityMode identity_mode;
   const Spool& spool;
   const Accounting& accounting;
   const DatabaseHealth& database;

@@ -24,7 +24,7 @@ struct QuarantineEntry {
   bool payload_is_json = false;  // jsonb can hold it unchanged
   Reason reason = Reason::kInvalidJson;
   std::string_view detail;
-  std::string_view identity;  // who the stamp says; empty: no stamp
+  std::string_view identity;  // whom a genuine stamp names; empty: none
   std::optional<Sha256Digest> token;
   std::optional<UnixMicros> event_time;
   UnixMicros received = 0;

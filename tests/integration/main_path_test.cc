@@ -149,7 +149,8 @@ TEST(MainPath, EveryReasonIsProducedAndKeptWithItsPayloadAndNoTokenLands) {
 }
 
 TEST(MainPath, CertificatesProveWhenTokensAreNotRequired) {
-  SluiceStack stack(Env{{"CERT_AUTH_ENABLED", "1"}, {"REQUIRE_TOKEN", "0"}});
+  SluiceStack stack(
+      Env{{"CERT_AUTH_ENABLED", "1"}, {"IDENTITY_MODE", "topic"}, {"REQUIRE_TOKEN", "0"}});
   for (const char* device : {"certified", "lapsed", "bare"}) {
     stack.Register({.device = device, .token = ""});
   }

@@ -417,7 +417,8 @@ TEST_F(MutualTls, TheTestScriptTellsStoredFromRejectedFromRefused) {
                {"HTTP_PORT", http},
                {"SPOOL_DIR", directory_.Path("spool")},
                {"SPOOL_SEGMENT_BYTES", "4MiB"},
-               {"CERT_AUTH_ENABLED", "1"}});
+               {"CERT_AUTH_ENABLED", "1"},
+               {"IDENTITY_MODE", "topic"}});
   const auto daemon = Process::Start({.argv = {BinaryPath("sluice"), "ingest"}, .env = env_});
   ASSERT_TRUE(Eventually([&] {
     return RunCommand({"curl", "-sf", "http://127.0.0.1:" + http + "/ready"}).code == 0;

@@ -32,12 +32,13 @@ class TestChunk {
   }
 
   TestChunk& Add(const std::string& payload, const std::string& topic = kTopic,
-                 UnixMicros received = kReceived) {
+                 UnixMicros received = kReceived, const std::string& stamp = "") {
     SpoolRecord record;
     record.seq = ++chunk_.last_seq;
     record.received = received;
     record.topic = text_.emplace_back(topic);
     record.payload = text_.emplace_back(payload);
+    record.stamp = text_.emplace_back(stamp);
     chunk_.records.push_back(record);
     return *this;
   }
@@ -56,7 +57,7 @@ class PipelineParts {
                                       .auth = {},
                                       .auto_provision = false}) {}
   explicit PipelineParts(const PipelineOptions& options, const FloodLimits& limits = {})
-      : flood(limits), shared{options, runtime, directory, limiter, flood} {
+      : flood(limits), shared{options, runtime, directory, limiter, flood, stamp_keys} {
     store.Add("orchard", "probe-7");
     runtime.rate_limit_burst = 1000;
   }
@@ -79,6 +80,7 @@ class PipelineParts {
   DeviceDirectory directory{DirectoryOptions{}, clock};
   RateLimiter limiter;
   FloodControl flood;
+  StampKeyring stamp_keys;
   const PipelineShared shared;
 };
 

@@ -13,7 +13,8 @@ enum class Hash { kNone, kApple };
 enum class Token { kNone, kApple, kPear };
 enum class Certificate { kNone, kRevoked, kExpired, kEndsNow, kActive };
 
-std::optional<Reason> Judge(AuthPolicy policy, Hash hash, Token token, Certificate certificate) {
+std::optional<Reason> Judge(AuthPolicy policy, Hash hash, Token token, Certificate certificate,
+                            std::optional<StampMethod> stamped = {}) {
   DeviceRecord device;
   if (hash == Hash::kApple) device.token_hash = Sha256("apple");
   device.has_certificate = certificate != Certificate::kNone;
@@ -22,7 +23,7 @@ std::optional<Reason> Judge(AuthPolicy policy, Hash hash, Token token, Certifica
   if (certificate == Certificate::kActive) device.certificate_until = kReceived + 1;
   std::optional<Sha256Digest> digest;
   if (token != Token::kNone) digest = Sha256(token == Token::kApple ? "apple" : "pear");
-  return Authenticate(policy, device, digest, kReceived);
+  return Authenticate(policy, device, digest, stamped, kReceived);
 }
 
 struct Case {
@@ -32,9 +33,10 @@ struct Case {
   std::optional<Reason> expected;
 };
 
-void ExpectAll(AuthPolicy policy, const std::vector<Case>& cases) {
+void ExpectAll(AuthPolicy policy, const std::vector<Case>& cases,
+               std::optional<StampMethod> stamped = {}) {
   for (const Case& c : cases) {
-    const auto got = Judge(policy, c.hash, c.token, c.certificate);
+    const auto got = Judge(policy, c.hash, c.token, c.certificate, stamped);
     EXPECT_EQ(got, c.expected) << "hash " << static_cast<int>(c.hash) << " token "
                                << static_cast<int>(c.token) << " certificate "
                                << static_cast<int>(c.certificate) << " gives "
@@ -80,15 +82,61 @@ TEST(Authenticator, FallsBackToTheTokenWithoutAnActiveCertificate) {
 
 TEST(Authenticator, LetsAWrongTokenSpeakAgainstACertificateThatOnlyTheTopicNames) {
   for (const bool required : {true, false}) {
-    EXPECT_EQ(
-        Judge({.require_token = required, .certificates = true, .identity = IdentityMode::kTopic},
-              Hash::kApple, Token::kPear, Certificate::kActive),
-        Reason::kTokenInvalid);
-    EXPECT_EQ(
-        Judge({.require_token = required, .certificates = true, .identity = IdentityMode::kStamp},
-              Hash::kApple, Token::kPear, Certificate::kActive),
-        std::nullopt);
+    const AuthPolicy policy{.require_token = required, .certificates = true};
+    const std::vector<Case> wrong = {
+        {Hash::kApple, Token::kPear, Certificate::kActive, Reason::kTokenInvalid}};
+    const std::vector<Case> ignored = {
+        {Hash::kApple, Token::kPear, Certificate::kActive, kAccepted}};
+    ExpectAll(policy, wrong);
+    ExpectAll(policy, ignored, StampMethod::kCert);
   }
+}
+
+TEST(Authenticator, TakesALoginWithTheTokenForTheTokenUnlessTheMessageBringsAWrongOne) {
+  for (const bool required : {true, false}) {
+    for (const bool certificates : {true, false}) {
+      if (!required && !certificates) continue;  // nothing is asked for
+      for (const Certificate any :
+           {Certificate::kNone, Certificate::kRevoked, Certificate::kActive}) {
+        ExpectAll({.require_token = required, .certificates = certificates},
+                  {{Hash::kApple, Token::kNone, any, kAccepted},
+                   {Hash::kApple, Token::kApple, any, kAccepted},
+                   {Hash::kApple, Token::kPear, any, Reason::kTokenInvalid}},
+                  StampMethod::kToken);
+      }
+    }
+  }
+}
+
+TEST(Authenticator, TakesNoLoginForATokenThatTheRegistryDoesNotHave) {
+  for (const Certificate any : {Certificate::kNone, Certificate::kActive}) {
+    for (const Token token : {Token::kNone, Token::kApple}) {
+      ExpectAll({.require_token = true, .certificates = true},
+                {{Hash::kNone, token, any, Reason::kTokenNotSet}}, StampMethod::kToken);
+    }
+  }
+  ExpectAll({.require_token = false, .certificates = true},
+            {{Hash::kNone, Token::kNone, Certificate::kNone, Reason::kAuthFailed},
+             {Hash::kNone, Token::kNone, Certificate::kActive, Reason::kCertNotActive}},
+            StampMethod::kToken);
+}
+
+TEST(Authenticator, TakesAStampedCertificateThatIsNotActiveForNothing) {
+  for (const Certificate useless :
+       {Certificate::kRevoked, Certificate::kExpired, Certificate::kEndsNow}) {
+    ExpectAll({.require_token = true, .certificates = true},
+              {{Hash::kApple, Token::kApple, useless, kAccepted},
+               {Hash::kApple, Token::kPear, useless, Reason::kTokenInvalid},
+               {Hash::kApple, Token::kNone, useless, Reason::kTokenMissing}},
+              StampMethod::kCert);
+    ExpectAll({.require_token = false, .certificates = true},
+              {{Hash::kApple, Token::kApple, useless, kAccepted},
+               {Hash::kNone, Token::kNone, useless, Reason::kCertNotActive}},
+              StampMethod::kCert);
+  }
+  ExpectAll({.require_token = true, .certificates = false},
+            {{Hash::kApple, Token::kNone, Certificate::kActive, Reason::kTokenMissing}},
+            StampMethod::kCert);
 }
 
 TEST(Authenticator, WithoutRequiredTokensWantsACertificateOrARightToken) {

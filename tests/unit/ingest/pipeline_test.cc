@@ -1,19 +1,21 @@
 #include "ingest/pipeline.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "tests/support/copy_tuples.h"
 #include "tests/support/ingest_fixture.h"
+#include "tests/support/temp_dir.h"
 
 namespace sluice {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
-using testing::Pair;
-using testing::SizeIs;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::Pair;
+using ::testing::SizeIs;
 
 constexpr int64_t kDay = PipelineParts::kDay;
 
@@ -279,7 +281,164 @@ TEST(Pipeline, KeepsNoRejectedMessageWhenThatIsSwitchedOff) {
   EXPECT_EQ(parts.flood.withheld(), 0U);
 }
 
-class AutoProvision : public testing::Test {
+// A pipeline that has a key, and stamps made with it. The device has no token and no certificate
+// unless a test gives it one.
+class Stamped : public ::testing::Test {
+ protected:
+  static constexpr char kSite[] = R"({"site_id":"north"})";
+  static constexpr char kWrongToken[] = R"({"site_id":"north","provision_token":"tok-pear"})";
+
+  explicit Stamped(IdentityMode mode = IdentityMode::kStamp)
+      : parts_(
+            PipelineOptions{.decode = {.ts_max_age_us = kDay, .ts_max_ahead_us = kDay},
+                            .auth = {.require_token = true, .certificates = true, .identity = mode},
+                            .auto_provision = true}) {
+    DeviceRecord certified = GoodDevice();
+    certified.certificate_until = kReceived + 1;
+    parts_.store.Add("orchard", "certified", certified);
+    LoadKeys(std::string(64, 'a'));
+  }
+
+  void LoadKeys(const std::string& text) {
+    const std::string path = directory_.Path("key");
+    testing::WriteFile(path, text);
+    chmod(path.c_str(), 0600);
+    const Status loaded = parts_.stamp_keys.Load(path);
+    EXPECT_TRUE(loaded.ok()) << loaded.message();
+  }
+  static std::string TopicOf(const std::string& device) {
+    return "tenant/orchard/device/" + device + "/telemetry";
+  }
+  std::string Sign(StampMethod method, const std::string& identity, const std::string& topic,
+                   const std::string& payload = kSite) const {
+    return *parts_.stamp_keys.keys()->Sign(method, identity, topic, payload);
+  }
+  Message MessageWith(const std::string& stamp, const std::string& topic,
+                      const std::string& payload = kSite) {
+    chunk_ = TestChunk();
+    chunk_.Add(payload, topic, kReceived, stamp);
+    return parts_.Judge(chunk_).messages.front();
+  }
+  std::string With(const std::string& stamp, const std::string& topic,
+                   const std::string& payload = kSite) {
+    return Verdict(MessageWith(stamp, topic, payload));
+  }
+
+  testing::TempDir directory_;
+  PipelineParts parts_;
+  TestChunk chunk_;
+  const std::string topic_ = TopicOf("certified");
+  const std::string token_topic_ = kTopic;
+};
+
+TEST_F(Stamped, IsAcceptedByCertificateOrByTheTokenOfTheLogin) {
+  EXPECT_EQ(With(Sign(StampMethod::kCert, "orchard/certified", topic_), topic_), "accepted");
+  EXPECT_EQ(With(Sign(StampMethod::kToken, "orchard/probe-7", token_topic_), token_topic_),
+            "accepted");
+  EXPECT_EQ(With(Sign(StampMethod::kCert, "orchard/probe-7", token_topic_), token_topic_),
+            "TOKEN_MISSING");
+}
+
+TEST_F(Stamped, IsSpokenAgainstByAWrongTokenWhereATokenIsTheProof) {
+  const auto judged = [&](StampMethod method, const std::string& device) {
+    const std::string topic = TopicOf(device);
+    return With(Sign(method, "orchard/" + device, topic, kWrongToken), topic, kWrongToken);
+  };
+  EXPECT_EQ(judged(StampMethod::kToken, "probe-7"), "TOKEN_INVALID");
+  EXPECT_EQ(judged(StampMethod::kCert, "probe-7"), "TOKEN_INVALID");
+  EXPECT_EQ(judged(StampMethod::kCert, "certified"), "accepted");
+}
+
+TEST_F(Stamped, IsMissedWhateverElseTheMessageBrings) {
+  EXPECT_EQ(With("", topic_), "IDENTITY_MISSING");
+  EXPECT_EQ(With("", token_topic_, kGood), "IDENTITY_MISSING");
+}
+
+TEST_F(Stamped, IsForgedWhenNoKeyMadeItForThisMessage) {
+  const std::string genuine = Sign(StampMethod::kCert, "orchard/certified", topic_);
+  EXPECT_EQ(With(genuine, topic_, R"({"site_id":"north" })"), "IDENTITY_FORGED");
+  EXPECT_EQ(With(genuine, topic_ + "/x"), "IDENTITY_FORGED");
+  EXPECT_EQ(With(genuine, token_topic_), "IDENTITY_FORGED");
+  EXPECT_EQ(With(genuine + " ", topic_), "IDENTITY_FORGED");
+  EXPECT_EQ(With("1 cert orchard/certified " + std::string(64, '0'), topic_), "IDENTITY_FORGED");
+  EXPECT_EQ(With("no stamp", topic_), "IDENTITY_FORGED");
+  LoadKeys(std::string(64, 'b'));
+  EXPECT_EQ(With(genuine, topic_), "IDENTITY_FORGED");
+}
+
+TEST_F(Stamped, OfAnotherSenderIsAMismatchThatNamesTheSender) {
+  const std::tuple<StampMethod, const char*, const char*> cases[] = {
+      {StampMethod::kCert, "orchard/probe-7", "orchard/probe-7, by its cert"},
+      {StampMethod::kToken, "meadow/certified", "meadow/certified, by its token"},
+      {StampMethod::kCert, "orchard/certified2", "orchard/certified2, by its cert"},
+      {StampMethod::kAccount, "service_pulse", "service_pulse, by its account"},
+  };
+  for (const auto& [method, identity, detail] : cases) {
+    const Message message = MessageWith(Sign(method, identity, topic_), topic_);
+    EXPECT_EQ(Verdict(message), "IDENTITY_MISMATCH") << identity;
+    EXPECT_EQ(message.rejection->detail, "the broker knows the sender as " + std::string(detail));
+    ASSERT_TRUE(message.claim);
+    EXPECT_EQ(message.claim->identity, identity);
+  }
+}
+
+TEST_F(Stamped, IsJudgedAfterTheRegistryAndBeforeTheToken) {
+  DeviceRecord revoked = GoodDevice();
+  revoked.active = false;
+  parts_.store.Add("orchard", "revoked", revoked);
+  EXPECT_EQ(With("forged", TopicOf("revoked")), "DEVICE_REVOKED");
+  EXPECT_EQ(With("forged", topic_, R"({"site_id":"south"})"), "SITE_MISMATCH_REGISTRY_VS_PAYLOAD");
+  EXPECT_EQ(With("forged", token_topic_, kWrongToken), "IDENTITY_FORGED");
+}
+
+TEST_F(Stamped, AddsNobodyToTheRegistryUnlessItIsGenuine) {
+  parts_.store.room = 5;
+  const std::string topic = TopicOf("new-1");
+  EXPECT_EQ(With("", topic), "UNREGISTERED_DEVICE");
+  EXPECT_EQ(With("forged", topic), "UNREGISTERED_DEVICE");
+  EXPECT_EQ(With(Sign(StampMethod::kCert, "orchard/new-2", topic), topic), "UNREGISTERED_DEVICE");
+  EXPECT_THAT(parts_.store.provisions, IsEmpty());
+  With(Sign(StampMethod::kCert, "orchard/new-1", topic), topic);
+  EXPECT_THAT(parts_.store.provisions, ElementsAre(Pair("orchard", "new-1")));
+}
+
+TEST_F(Stamped, AcceptsNothingWhileNoKeysAreLoaded) {
+  const std::string genuine = Sign(StampMethod::kCert, "orchard/certified", topic_);
+  PipelineParts without(parts_.shared.options);
+  without.store.Add("orchard", "certified");
+  TestChunk chunk;
+  chunk.Add(kGood, topic_, kReceived, genuine).Add(kGood, topic_);
+  EXPECT_THAT(Verdicts(without.Judge(chunk)), ElementsAre("IDENTITY_FORGED", "IDENTITY_MISSING"));
+}
+
+class StampedByTopic : public Stamped {
+ protected:
+  StampedByTopic() : Stamped(IdentityMode::kTopic) {}
+};
+
+TEST_F(StampedByTopic, IsCheckedWhereItComesAndNotMissedWhereItDoesNot) {
+  EXPECT_EQ(With("", topic_), "accepted");
+  EXPECT_EQ(With("forged", topic_), "IDENTITY_FORGED");
+  EXPECT_EQ(With(Sign(StampMethod::kCert, "orchard/probe-7", topic_), topic_), "IDENTITY_MISMATCH");
+  EXPECT_EQ(With(Sign(StampMethod::kCert, "orchard/certified", topic_), topic_), "accepted");
+}
+
+TEST_F(StampedByTopic, ProvesNoMoreThanTheTopicDoes) {
+  EXPECT_EQ(With(Sign(StampMethod::kToken, "orchard/probe-7", token_topic_), token_topic_),
+            "TOKEN_MISSING");
+  EXPECT_EQ(
+      With(Sign(StampMethod::kCert, "orchard/certified", topic_, kWrongToken), topic_, kWrongToken),
+      "TOKEN_INVALID");
+}
+
+TEST(Pipeline, IgnoresStampsWhileItHasNoKeysAndBelievesTheTopic) {
+  PipelineParts parts;
+  TestChunk chunk;
+  chunk.Add(kGood, kTopic, kReceived, "forged");
+  EXPECT_EQ(Verdict(parts.Judge(chunk).messages.front()), "accepted");
+}
+
+class AutoProvision : public ::testing::Test {
  protected:
   static constexpr char kFirst[] = "tenant/orchard/device/new-1/telemetry";
   static constexpr char kSecond[] = "tenant/orchard/device/new-2/telemetry";

@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 namespace sluice {
 namespace {
@@ -162,7 +163,8 @@ TEST(Settings, RefuseContradictionsAndNameBothSides) {
       {{{"TELEMETRY_RETENTION", "7d"}}, "TS_MAX_AGE=30d, TELEMETRY_RETENTION=7d: "},
       {{{"BUCKET_TTL_SECONDS", "3"}},
        "BUCKET_TTL_SECONDS=3, RATE_LIMIT_RPS=5, RATE_LIMIT_BURST=20: "},
-      {{{"IDENTITY_MODE", "stamp"}}, "IDENTITY_MODE=stamp: stamps of the broker's plugin are not"},
+      {{{"IDENTITY_MODE", "stamp"}}, "IDENTITY_MODE=stamp, STAMP_KEY_FILE=: "},
+      {{{"CERT_AUTH_ENABLED", "yes"}}, "IDENTITY_MODE=stamp, STAMP_KEY_FILE=: "},
   };
   for (const auto& [variables, beginning] : cases) {
     EXPECT_THAT(Mistakes(variables), ElementsAre(StartsWith(beginning))) << beginning;
@@ -177,6 +179,7 @@ TEST(Settings, AllowWhatIsJustNoContradiction) {
   EXPECT_THAT(Mistakes({{"TELEMETRY_RETENTION", "30d"}}), IsEmpty());
   EXPECT_THAT(Mistakes({{"BUCKET_TTL_SECONDS", "4"}}), IsEmpty());
   EXPECT_THAT(Mistakes({{"REQUIRE_TOKEN", "0"}, {"CERT_AUTH_ENABLED", "0"}}), IsEmpty());
+  EXPECT_THAT(Mistakes({{"IDENTITY_MODE", "topic"}, {"CERT_AUTH_ENABLED", "1"}}), IsEmpty());
 }
 
 TEST(Settings, BoundTheSessionExpiryBelowTwoToThe31Seconds) {
@@ -258,6 +261,57 @@ TEST_F(SettingsFiles, ReadSecretsFromFiles) {
       {{"PG_PASS_FILE", File("pg", "p'w\\\n")}, {"MQTT_PASSWORD_FILE", File("mqtt", "m\n")}});
   EXPECT_EQ(s.pg_pass, "p'w\\");
   EXPECT_EQ(s.mqtt_password, "m");
+}
+
+class StampSettings : public SettingsFiles {
+ protected:
+  std::string KeyFile(const std::string& text, std::filesystem::perms perms) {
+    std::string path = File("stamp.key", text);
+    std::filesystem::permissions(path, perms);
+    return path;
+  }
+
+  static constexpr auto kOwnerOnly =
+      std::filesystem::perms::owner_read | std::filesystem::perms::owner_write;
+  const std::string key_ = std::string(64, 'a') + "\n";
+};
+
+TEST_F(StampSettings, TakeStampsByDefaultOnlyWhereCertificatesCount) {
+  const std::string path = KeyFile(key_, kOwnerOnly);
+  const std::tuple<const char*, const char*, IdentityMode> cases[] = {
+      {"", "0", IdentityMode::kTopic},      {"", "", IdentityMode::kTopic},
+      {"", "1", IdentityMode::kStamp},      {"", "On", IdentityMode::kStamp},
+      {"topic", "1", IdentityMode::kTopic}, {"stamp", "0", IdentityMode::kStamp},
+  };
+  for (const auto& [mode, certificates, expected] : cases) {
+    const Settings s = Loaded(
+        {{"IDENTITY_MODE", mode}, {"CERT_AUTH_ENABLED", certificates}, {"STAMP_KEY_FILE", path}});
+    EXPECT_EQ(s.identity_mode, expected) << mode << " " << certificates;
+    EXPECT_EQ(s.stamp_key_file, path);
+  }
+}
+
+TEST_F(StampSettings, ArePrintedAsTheyAreInForce) {
+  EXPECT_THAT(RenderConfiguration(From({{"CERT_AUTH_ENABLED", "1"}})),
+              HasSubstr("\nIDENTITY_MODE=stamp  # default\n"));
+  EXPECT_THAT(RenderConfiguration(From({})), HasSubstr("\nIDENTITY_MODE=topic  # default\n"));
+}
+
+TEST_F(StampSettings, SayBothWaysOutWhenTheKeyIsMissing) {
+  EXPECT_THAT(Mistakes({{"CERT_AUTH_ENABLED", "1"}}),
+              ElementsAre(EndsWith("set STAMP_KEY_FILE, or IDENTITY_MODE=topic")));
+}
+
+TEST_F(StampSettings, RefuseAKeyFileThatWillNotDo) {
+  const auto refusal = [](const std::string& path) {
+    const auto mistakes = Mistakes({{"STAMP_KEY_FILE", path}});
+    return mistakes.size() == 1 ? mistakes.front() : "not one mistake";
+  };
+  EXPECT_THAT(refusal("/nowhere"), StartsWith("STAMP_KEY_FILE=/nowhere: the file /nowhere cannot"));
+  EXPECT_THAT(refusal(KeyFile("abcdef", kOwnerOnly)),
+              AllOf(HasSubstr("does not have 64"), Not(HasSubstr("abcdef"))));
+  EXPECT_THAT(refusal(KeyFile(key_, kOwnerOnly | std::filesystem::perms::group_read)),
+              HasSubstr("is open to others than its owner"));
 }
 
 TEST(Conninfo, QuotesWhatThePgSettingsHold) {

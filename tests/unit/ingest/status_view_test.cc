@@ -58,12 +58,13 @@ class StatusViewTest : public testing::Test {
   std::atomic<Phase> phase_{Phase::kStarting};
   std::atomic<bool> draining_{false};
   const std::string service_ = "ingest";
-  const std::string mode_ = "topic";
   prometheus::Registry registry_;
   StageMetrics stages_{registry_};
-  const StatusView view_{service_,     mode_,       *spool_.spool,    accounting_,
-                         health_,      subscriber_, parts_.directory, parts_.limiter,
-                         parts_.flood, phase_,      draining_,        spool_.clock};
+  StatusView ViewIn(IdentityMode mode) {
+    return {service_,         mode,           *spool_.spool, accounting_, health_,   subscriber_,
+            parts_.directory, parts_.limiter, parts_.flood,  phase_,      draining_, spool_.clock};
+  }
+  const StatusView view_ = ViewIn(IdentityMode::kStamp);
 };
 
 TEST_F(StatusViewTest, NamesEverythingThatIsMissing) {
@@ -82,7 +83,7 @@ TEST_F(StatusViewTest, IsReadyWhenNothingIsMissing) {
   EXPECT_EQ(ready["reasons"], json::array());
   EXPECT_EQ(ready["database"], "up");
   EXPECT_EQ(ready["broker"], "subscribed");
-  EXPECT_EQ(ready["identity_mode"], "topic");
+  EXPECT_EQ(ready["identity_mode"], "stamp");
   EXPECT_EQ(ready["spool"]["full"], false);
 }
 
@@ -107,6 +108,15 @@ TEST_F(StatusViewTest, IsReadyWithANoteWhileTheDatabaseWantsAnOperator) {
   const std::string page = RenderMetrics(view_, registry_);
   EXPECT_THAT(page, HasSubstr("sluice_database_concern{concern=\"partition_missing\"} 1"));
   EXPECT_THAT(page, HasSubstr("sluice_database_concern{concern=\"database_restored\"} 0"));
+}
+
+TEST_F(StatusViewTest, IsReadyWithANoteWhileOnlyTheTopicSaysWhoSpeaks) {
+  MakeReady();
+  const StatusView view = ViewIn(IdentityMode::kTopic);
+  const json ready = json::parse(ReadyJson(view, view.ReasonsNotReady()));
+  EXPECT_EQ(ready["ready"], true);
+  EXPECT_EQ(ready["identity_mode"], "topic");
+  EXPECT_EQ(ready["notes"], json::array({kTopicModeMeans}));
 }
 
 TEST_F(StatusViewTest, IsNotReadyWhileMessagesWaitAndNothingIsCommitted) {
