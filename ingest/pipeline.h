@@ -2,7 +2,7 @@
 // failure decides.
 //
 // Three steps, because the middle one asks PostgreSQL once for a whole chunk:
-//   Decode   checks 1 to 8, on the message alone
+//   Decode   checks 1 to 8, on the message alone, and whom its stamp names
 //   Resolve  what the registry says about the devices
 //   Decide   checks 9 to 15
 #pragma once

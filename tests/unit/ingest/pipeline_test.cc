@@ -375,7 +375,7 @@ TEST_F(Stamped, OfAnotherSenderIsAMismatchThatNamesTheSender) {
   };
   for (const auto& [method, identity, detail] : cases) {
     const Message message = MessageWith(Sign(method, identity, topic_), topic_);
-    EXPECT_EQ(Verdict(message), "IDENTITY_MISMATCH") << identity;
+    ASSERT_EQ(Verdict(message), "IDENTITY_MISMATCH") << identity;
     EXPECT_EQ(message.rejection->detail, "the broker knows the sender as " + std::string(detail));
     ASSERT_TRUE(message.claim);
     EXPECT_EQ(message.claim->identity, identity);
