@@ -125,21 +125,26 @@ start_postgres() {
 
 random_password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# start_mosquitto CONFIG DATA PORT LOG: starts a broker that takes anybody on the machine. CONFIG is
-# a file without listener; the rest is added to a copy in DATA.
+# broker_configuration DIRECTORY TLS_PORT PORT WEBSOCKET_PORT: prints the broker's configuration as it
+# is shipped, for a private broker: all its files in DIRECTORY, its listeners on these ports of
+# 127.0.0.1.
+broker_configuration() {
+  local shipped
+  shipped=$(dirname "${BASH_SOURCE[0]}")/../deploy/mosquitto
+  sed -e "s|/etc/mosquitto/sluice/|$1/|" -e "s|/usr/lib/sluice/|$1/|" \
+    -e "s|^listener 8883\$|listener $2 127.0.0.1|" \
+    -e "s|^listener 1883 .*|listener $3 127.0.0.1|" \
+    -e "s|^listener 9001 .*|listener $4 127.0.0.1|" \
+    "$shipped/mosquitto.conf" "$shipped/listeners.conf"
+  printf '\n# Added by %s.\npersistence_location %s/\nlog_dest stderr\n' "${0##*/}" "$1"
+}
+
+# start_mosquitto CONFIG PORT LOG: starts a broker that answers on PORT.
 start_mosquitto() {
-  local config=$1 data=$2 port=$3 log=$4 program
+  local config=$1 port=$2 log=$3 program
   program=$(PATH=$PATH:/usr/sbin:/sbin command -v mosquitto) || die "Mosquitto is not installed"
-  private_directory "$data" mosquitto
-  data=$(realpath "$data")
-  {
-    cat "$config"
-    printf '\n# Added by %s.\n' "${0##*/}"
-    printf 'listener %s 127.0.0.1\nallow_anonymous true\n' "$port"
-    printf 'persistence_location %s/\nlog_dest stderr\n' "$data"
-  } >"$data/mosquitto.conf"
   : >>"$log"
-  (as_user mosquitto setsid "$program" -c "$data/mosquitto.conf" >>"$log" 2>&1) &
+  (as_user mosquitto setsid "$program" -c "$config" >>"$log" 2>&1) &
   server_started mosquitto $!
   wait_for 20 port_answers "$port" || die "Mosquitto does not answer; see $log"
 }

@@ -118,10 +118,13 @@ RawMqtt::RawMqtt(uint16_t port, const std::optional<RawTls>& tls)
   wire_->context.reset(SSL_CTX_new(TLS_client_method()));
   SSL_CTX* const context = wire_->context.get();
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
-  wire_->open =
-      SSL_CTX_load_verify_locations(context, tls->ca_file.c_str(), nullptr) == 1 &&
-      SSL_CTX_use_certificate_file(context, tls->certificate_file.c_str(), SSL_FILETYPE_PEM) == 1 &&
-      SSL_CTX_use_PrivateKey_file(context, tls->key_file.c_str(), SSL_FILETYPE_PEM) == 1;
+  wire_->open = SSL_CTX_load_verify_locations(context, tls->ca_file.c_str(), nullptr) == 1;
+  if (wire_->open && !tls->certificate_file.empty()) {
+    wire_->open =
+        SSL_CTX_use_certificate_file(context, tls->certificate_file.c_str(), SSL_FILETYPE_PEM) ==
+            1 &&
+        SSL_CTX_use_PrivateKey_file(context, tls->key_file.c_str(), SSL_FILETYPE_PEM) == 1;
+  }
   if (!wire_->open) return;
   wire_->ssl.reset(SSL_new(context));
   SSL_set_fd(wire_->ssl.get(), wire_->fd.get());

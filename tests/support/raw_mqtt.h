@@ -12,7 +12,7 @@ namespace sluice::testing {
 
 struct RawTls {
   std::string ca_file;
-  std::string certificate_file;
+  std::string certificate_file;  // "": none is shown
   std::string key_file;
 };
 
