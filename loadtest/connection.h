@@ -1,28 +1,26 @@
-// Connection: one MQTT publisher that carries many devices, non-blocking, with a window of messages
-// that are sent but not acknowledged. Those survive a lost connection and are sent again.
+// Connection: one MQTT publisher, of one device or of many, non-blocking, with a window of messages
+// that are not acknowledged. Those survive a lost connection and are sent when it is back.
 #pragma once
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include <cstdint>
+#include <deque>
 #include <string>
-#include <vector>
 
 #include "base/clock.h"
 #include "base/status.h"
-#include "base/unique_fd.h"
 #include "loadtest/ack_log.h"
+#include "loadtest/channel.h"
 #include "loadtest/message.h"
 #include "loadtest/mqtt.h"
 
 namespace sluice::loadtest {
 
 struct ConnectionOptions {
-  sockaddr_storage address{};
-  socklen_t address_length = 0;
-  std::string username;
-  std::string password;
+  Endpoint endpoint;
+  const TlsIdentity* tls = nullptr;  // null: plain TCP
+  std::string client_id;
+  std::string username = {};
+  std::string password = {};
   size_t window = 5000;  // 1 to 60000
 };
 
@@ -37,9 +35,8 @@ struct Message {
 // One thread. An error from any call means that the connection is closed; Open starts it again.
 class Connection {
  public:
-  // `library` and `log` outlive this.
-  Connection(const ConnectionOptions& options, std::string client_id, MessageLibrary* library,
-             AckLog* log);
+  // `library`, `log` and the options' `tls` outlive this.
+  Connection(ConnectionOptions options, MessageLibrary* library, AckLog* log);
 
   // Starts to connect. The descriptor is for epoll (edge-triggered); it is valid until Close.
   Result<int> Open();
@@ -47,11 +44,13 @@ class Connection {
   // Says goodbye as far as the socket takes it, and closes.
   void Disconnect();
 
-  bool opened() const { return socket_.valid(); }
+  const std::string& client_id() const { return options_.client_id; }
+  bool opened() const { return channel_.valid(); }
   // True when the broker has accepted the connection.
   bool ready() const { return ready_; }
   bool HasRoom() const;
-  // Only when ready() and HasRoom(). `time_text` is FormatTime(message.time).
+  // Only when HasRoom(). When not ready(), it goes as soon as the broker has accepted the
+  // connection. `time_text` is FormatTime(message.time).
   void Send(const Message& message, std::string_view time_text);
 
   // What epoll reported for the descriptor.
@@ -67,22 +66,23 @@ class Connection {
  private:
   struct Slot {
     Message message;
+    bool sent = false;  // at least once
     bool acknowledged = false;
   };
 
   Status Read();
   Status Handle(const BrokerPacket& packet);
   Status Acknowledge(uint16_t packet_id);
-  void SendAgain();
-  Slot& SlotOf(uint64_t serial) { return slots_[serial % slots_.size()]; }
-  Status Fail(const std::string& what);
+  void SendWindow();
+  // The serial number of the window's front.
+  uint64_t oldest() const { return next_ - window_.size(); }
+  Status Lost(Status why);
 
   const ConnectionOptions options_;
-  const std::string client_id_;
   MessageLibrary* const library_;
   AckLog* const log_;
 
-  UniqueFd socket_;
+  Channel channel_;
   bool connected_ = false;  // TCP
   bool writable_ = false;
   bool ready_ = false;
@@ -90,9 +90,8 @@ class Connection {
   std::string out_;
   size_t out_at_ = 0;
 
-  // Messages are numbered from 0; [oldest_, next_) is the window, slots_ its ring.
-  std::vector<Slot> slots_;
-  uint64_t oldest_ = 0;
+  // Messages are numbered from 0; the window is those before next_.
+  std::deque<Slot> window_;
   uint64_t next_ = 0;
   uint64_t acknowledged_ = 0;
   uint64_t acknowledged_bad_ = 0;

@@ -1,21 +1,15 @@
 #include "loadtest/fleet.h"
 
-#include <netdb.h>
-#include <sys/epoll.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstring>
 #include <ctime>
-#include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
-#include "base/unique_fd.h"
 #include "loadtest/ack_log.h"
-#include "loadtest/connection.h"
 #include "loadtest/pacer.h"
 
 namespace sluice::loadtest {
@@ -25,21 +19,6 @@ constexpr int64_t kTick = 1000;  // all times here are microseconds
 constexpr int64_t kSecond = 1'000'000;
 constexpr int64_t kLogFlush = 100'000;
 constexpr int64_t kConnectPatience = 10 * kSecond;
-constexpr int64_t kFirstBackoff = 50'000;
-constexpr int64_t kMaxBackoff = kSecond;
-
-Status Resolve(const FleetOptions& options, ConnectionOptions* connection) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const int rc =
-      ::getaddrinfo(options.host.c_str(), std::to_string(options.port).c_str(), &hints, &found);
-  if (rc != 0) return {ErrorCode::kNotFound, options.host + ": " + ::gai_strerror(rc)};
-  std::memcpy(&connection->address, found->ai_addr, found->ai_addrlen);
-  connection->address_length = found->ai_addrlen;
-  ::freeaddrinfo(found);
-  return Status::Ok();
-}
 
 void SleepUntil(int64_t monotonic) {
   const timespec when = {monotonic / kSecond, monotonic % kSecond * 1000};
@@ -53,6 +32,7 @@ class Fleet {
         stop_(stop),
         library_(options.shape, options.message),
         log_(std::move(log)),
+        links_(options.links, options.message.proof, &library_, &log_),
         pacer_(options.rate, options.count, options.seconds * kSecond),
         random_(options.seed),
         next_seq_(library_.senders().size(), options.first_seq) {}
@@ -60,35 +40,24 @@ class Fleet {
   Status Run(FleetReport* report);
 
  private:
-  struct Link {
-    std::unique_ptr<Connection> connection;
-    int64_t retry_at = 0;
-    int64_t backoff = kFirstBackoff;
-  };
-
-  Status Start();
   Status ConnectAll();
   Status PublishAll();
   Status Drain();
   Status Tick();
-  Status OpenClosed(int64_t now);
-  Status HandleEvents();
-  Status FlushAll(int64_t now);
-  Status Lost(Link* link, const Status& why);
   void SendDue(uint64_t due, UnixMicros now);
   void Plan();
+  uint32_t SenderWithToken(uint32_t turn) const;
   void ShowProgress(int64_t now);
   void Fill(FleetReport* report) const;
-  uint64_t Outstanding() const;
+  uint64_t Outstanding() const { return links_.published() - links_.acknowledged(); }
 
   const FleetOptions& options_;
   const volatile std::sig_atomic_t* const stop_;
   MessageLibrary library_;
   AckLog log_;
+  Links links_;
   const Pacer pacer_;
   std::mt19937_64 random_;
-  UniqueFd epoll_;
-  std::vector<Link> links_;
 
   Message planned_;                 // the next message to go; not sent while its connection is full
   uint32_t turn_ = 0;               // the good sender whose turn is next
@@ -103,39 +72,27 @@ class Fleet {
 };
 
 Status Fleet::Run(FleetReport* report) {
-  Status status = Start();
+  Status status = links_.Make();
   if (status.ok()) status = ConnectAll();
   if (status.ok()) status = PublishAll();
   if (status.ok()) status = Drain();
   const Status flushed = log_.Flush();
-  for (Link& link : links_) link.connection->Disconnect();
+  links_.Disconnect();
   Fill(report);
   return status.ok() ? flushed : status;
 }
 
-Status Fleet::Start() {
-  epoll_.Reset(::epoll_create1(EPOLL_CLOEXEC));
-  ConnectionOptions connection;
-  connection.username = options_.username;
-  connection.password = options_.password;
-  connection.window = options_.window;
-  Status status = Resolve(options_, &connection);
-  if (!status.ok()) return status;
-  for (int i = 0; i < options_.connections; ++i) {
-    const std::string id =
-        "sluice-fleet-" + std::to_string(::getpid()) + "-" + std::to_string(i + 1);
-    links_.push_back({std::make_unique<Connection>(connection, id, &library_, &log_)});
-  }
-  return Status::Ok();
-}
-
 Status Fleet::ConnectAll() {
-  const int64_t deadline = SystemClock().Monotonic() + kConnectPatience;
-  const auto ready = [](const Link& link) { return link.connection->ready(); };
-  while (!std::all_of(links_.begin(), links_.end(), ready)) {
+  size_t ready = 0;
+  int64_t deadline = SystemClock().Monotonic() + kConnectPatience;
+  while (links_.ready() < links_.size()) {
     if (*stop_ != 0) return {ErrorCode::kCancelled, "stopped while connecting"};
-    if (SystemClock().Monotonic() > deadline) {
-      return {ErrorCode::kTimeout, "the broker does not accept the connections"};
+    const int64_t now = SystemClock().Monotonic();
+    if (std::exchange(ready, links_.ready()) < links_.ready()) deadline = now + kConnectPatience;
+    if (now > deadline) {
+      return {ErrorCode::kTimeout, "the broker accepts only " + std::to_string(ready) + " of " +
+                                       std::to_string(links_.size()) +
+                                       " connections; the last trouble: " + links_.last_trouble()};
     }
     Status status = Tick();
     if (!status.ok()) return status;
@@ -172,78 +129,24 @@ Status Fleet::Drain() {
 // acknowledgement, which is what makes a message cheap.
 Status Fleet::Tick() {
   const int64_t now = SystemClock().Monotonic();
-  Status status = OpenClosed(now);
-  if (status.ok()) status = FlushAll(now);
+  Status status = links_.Write(now);
   if (status.ok() && now - log_flushed_ >= kLogFlush) {
     status = log_.Flush();
     log_flushed_ = now;
   }
   if (!status.ok()) return status;
   SleepUntil((now / kTick + 1) * kTick);
-  return HandleEvents();
+  return links_.Read();
 }
 
-Status Fleet::OpenClosed(int64_t now) {
-  for (size_t i = 0; i < links_.size(); ++i) {
-    Link& link = links_[i];
-    if (link.connection->opened() || now < link.retry_at) continue;
-    const Result<int> fd = link.connection->Open();
-    if (!fd.ok()) {
-      Status status = Lost(&link, fd.status());
-      if (!status.ok()) return status;
-      continue;
-    }
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-    event.data.u64 = i;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, *fd, &event);
-  }
-  return Status::Ok();
-}
-
-Status Fleet::HandleEvents() {
-  std::array<epoll_event, 256> events;
-  const int n = ::epoll_wait(epoll_.get(), events.data(), events.size(), 0);
-  for (int i = 0; i < n; ++i) {
-    const epoll_event& event = events[static_cast<size_t>(i)];
-    Link& link = links_[event.data.u64];
-    const bool was_ready = link.connection->ready();
-    Status status = link.connection->OnEvents(event.events);
-    if (!status.ok() && was_ready && !options_.quiet) {
-      std::fprintf(stderr, "connection lost: %s\n", status.message().c_str());
-    }
-    if (!status.ok()) status = Lost(&link, status);
-    if (!status.ok()) return status;
-    if (link.connection->ready()) link.backoff = kFirstBackoff;
-  }
-  return Status::Ok();
-}
-
-Status Fleet::FlushAll(int64_t now) {
-  for (Link& link : links_) {
-    if (!link.connection->opened() || now < link.retry_at) continue;
-    Status status = link.connection->Flush();
-    if (!status.ok()) status = Lost(&link, status);
-    if (!status.ok()) return status;
-  }
-  return Status::Ok();
-}
-
-Status Fleet::Lost(Link* link, const Status& why) {
-  if (!options_.reconnect) return why;
-  link->retry_at = SystemClock().Monotonic() + link->backoff;
-  link->backoff = std::min(2 * link->backoff, kMaxBackoff);
-  return Status::Ok();
-}
-
-// Stops at the first message whose connection has no room: order per device matters more than
-// keeping the other connections busy, and they all lead to the same broker.
+// A connection that is away or slow keeps its messages until it is back. Only one whose window is
+// full stops the others: order per device matters more.
 void Fleet::SendDue(uint64_t due, UnixMicros now) {
   if (sent_ >= due) return;
   const std::string time_text = FormatTime(now);
   while (sent_ < due) {
-    Connection& connection = *links_[planned_.sender % links_.size()].connection;
-    if (!connection.ready() || !connection.HasRoom()) return;
+    Connection& connection = links_.For(planned_);
+    if (!connection.HasRoom()) return;
     planned_.time = now;
     connection.Send(planned_, time_text);
     ++sent_;
@@ -257,9 +160,20 @@ void Fleet::Plan() {
   planned_.kind = draw < bad ? options_.bad_kinds[static_cast<size_t>(draw / options_.bad_percent)]
                              : Kind::kGood;
   planned_.sender = SenderOf(options_.shape, planned_.kind, turn_);
+  if (planned_.kind == Kind::kWrongToken) planned_.sender = SenderWithToken(planned_.sender);
   planned_.seq = next_seq_[planned_.sender];
   next_seq_[planned_.sender] += library_.readings();
   turn_ = (turn_ + 1) % static_cast<uint32_t>(options_.shape.devices);
+}
+
+// Where a certificate is the proof, nobody asks for the token.
+uint32_t Fleet::SenderWithToken(uint32_t turn) const {
+  const auto devices = static_cast<uint32_t>(options_.shape.devices);
+  uint32_t sender = turn;
+  for (uint32_t i = 0; i < devices && links_.HasCertificate(sender); ++i) {
+    sender = (sender + 1) % devices;
+  }
+  return sender;
 }
 
 void Fleet::ShowProgress(int64_t now) {
@@ -276,20 +190,12 @@ void Fleet::ShowProgress(int64_t now) {
 }
 
 void Fleet::Fill(FleetReport* report) const {
-  for (const Link& link : links_) {
-    report->published += link.connection->published();
-    report->acknowledged += link.connection->acknowledged();
-    report->bad += link.connection->acknowledged_bad();
-  }
+  report->published = links_.published();
+  report->acknowledged = links_.acknowledged();
+  report->bad = links_.acknowledged_bad();
   report->good = report->acknowledged - report->bad;
   report->seconds = static_cast<double>(ended_ - started_) / 1e6;
   report->lag_ms_max = lag_max_ / 1000;
-}
-
-uint64_t Fleet::Outstanding() const {
-  uint64_t sum = 0;
-  for (const Link& link : links_) sum += link.connection->outstanding();
-  return sum;
 }
 
 }  // namespace

@@ -7,25 +7,19 @@
 #include <string>
 
 #include "base/status.h"
+#include "loadtest/links.h"
 #include "loadtest/message.h"
 #include "loadtest/model.h"
 
 namespace sluice::loadtest {
 
 struct FleetOptions {
-  std::string host = "127.0.0.1";
-  int port = 1883;
-  std::string username;
-  std::string password;
-  int connections = 4;
-  size_t window = 5000;    // unacknowledged messages per connection
-  bool reconnect = false;  // go on when a connection is lost, else stop with an error
-
+  LinkOptions links;
   FleetShape shape;
-  MessageOptions message;
-  double rate = 2000;   // messages a second
-  int64_t seconds = 0;  // 0: no end by time
-  uint64_t count = 0;   // 0: no end by number
+  MessageOptions message;  // its proof is the links', too
+  double rate = 2000;      // messages a second
+  int64_t seconds = 0;     // 0: no end by time
+  uint64_t count = 0;      // 0: no end by number
   std::vector<Kind> bad_kinds;
   double bad_percent = 1;  // of all messages, for each of bad_kinds; together below 100
   uint64_t first_seq = 1;

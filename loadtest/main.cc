@@ -1,4 +1,6 @@
 // sluice-loadtest: a simulated fleet, the registry rows it needs, and a live view of the daemon.
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
@@ -14,6 +16,8 @@ namespace {
 using sluice::loadtest::FleetOptions;
 using sluice::loadtest::FleetReport;
 using sluice::loadtest::FleetShape;
+using sluice::loadtest::LinkOptions;
+using sluice::loadtest::Proof;
 using sluice::loadtest::WatchOptions;
 
 volatile std::sig_atomic_t g_stop = 0;
@@ -40,11 +44,12 @@ void AddShape(CLI::App* command, FleetShape* shape) {
 struct FleetArguments {
   FleetOptions options;
   std::string password_file;
+  bool login = false;
   std::string kinds = "all";
 };
 
 void AddBroker(CLI::App* command, FleetArguments* arguments) {
-  FleetOptions& o = arguments->options;
+  LinkOptions& o = arguments->options.links;
   command->add_option("--host", o.host, "The broker")->capture_default_str();
   command->add_option("--port", o.port, "Its port")
       ->check(CLI::Range(1, 65535))
@@ -55,9 +60,15 @@ void AddBroker(CLI::App* command, FleetArguments* arguments) {
   command->add_option("--password-file", arguments->password_file, "File with the MQTT password")
       ->check(CLI::ExistingFile)
       ->excludes(password);
-  command->add_option("--connections", o.connections, "Connections, shared by the devices")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+  auto* connections =
+      command->add_option("--connections", o.connections, "Connections, shared by the devices");
+  connections->check(CLI::Range(1, 1000))->capture_default_str();
+  command
+      ->add_flag("--login", arguments->login,
+                 "A connection for each device, which logs in as TENANT/DEVICE with its token; "
+                 "--username names the service that sends what no device may")
+      ->excludes(connections)
+      ->needs("--username");
   command
       ->add_option("--max-inflight", o.window,
                    "Unacknowledged messages per connection before it lags")
@@ -65,6 +76,23 @@ void AddBroker(CLI::App* command, FleetArguments* arguments) {
       ->capture_default_str();
   command->add_flag("--reconnect", o.reconnect,
                     "Survive lost connections; send unacknowledged messages again");
+}
+
+void AddCertificates(CLI::App* command, LinkOptions* o) {
+  auto* directory =
+      command
+          ->add_option("--certificates", o->certificates,
+                       "Devices with device.crt and device.key in DIR/TENANT/DEVICE show these "
+                       "instead of a token")
+          ->check(CLI::ExistingDirectory)
+          ->needs("--login");
+  command->add_option("--tls-port", o->tls_port, "The broker's port for certificates")
+      ->check(CLI::Range(1, 65535))
+      ->capture_default_str();
+  auto* ca =
+      command->add_option("--ca", o->ca_file, "Who may have signed the broker's certificate");
+  ca->check(CLI::ExistingFile);
+  directory->needs(ca);
 }
 
 void AddTraffic(CLI::App* command, FleetArguments* arguments) {
@@ -115,14 +143,22 @@ int RunFleetCommand(FleetArguments* arguments) {
   FleetOptions& options = arguments->options;
   if (!arguments->password_file.empty()) {
     std::ifstream file(arguments->password_file);
-    if (!std::getline(file, options.password)) return Fail("cannot read the password file");
+    if (!std::getline(file, options.links.password)) return Fail("cannot read the password file");
   }
-  auto kinds = sluice::loadtest::ParseBadKinds(arguments->kinds);
+  options.message.proof = arguments->login ? Proof::kLogin : Proof::kPayload;
+  options.links.quiet = options.quiet;
+  auto kinds = sluice::loadtest::ParseBadKinds(arguments->kinds, options.message.proof);
   if (!kinds.ok()) return Fail(kinds.message());
   if (options.bad_percent > 0) options.bad_kinds = *kinds;
   if (static_cast<double>(options.bad_kinds.size()) * options.bad_percent > 100) {
     return Fail("--bad-percent times the number of bad kinds is above 100");
   }
+  // A broker that goes away is seen by its connection; every connection is a descriptor.
+  std::signal(SIGPIPE, SIG_IGN);
+  rlimit descriptors{};
+  ::getrlimit(RLIMIT_NOFILE, &descriptors);
+  descriptors.rlim_cur = descriptors.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &descriptors);
   FleetReport report;
   const sluice::Status status = RunFleet(options, &g_stop, &report);
   std::printf("%s\n", report.Line().c_str());
@@ -142,6 +178,7 @@ int main(int argc, char** argv) {
 
   CLI::App* fleet = app.add_subcommand("fleet", "Publish as a fleet, open loop");
   AddBroker(fleet, &fleet_arguments);
+  AddCertificates(fleet, &fleet_arguments.options.links);
   AddShape(fleet, &fleet_arguments.options.shape);
   AddTraffic(fleet, &fleet_arguments);
   CLI::App* registry = app.add_subcommand("register", "Print the SQL that registers the fleet");

@@ -62,7 +62,8 @@ std::string Payload(const FleetShape& shape, const MessageOptions& options, cons
     json += ",\"site_id\":\"" + (kind == Kind::kWrongSite ? "elsewhere" : sender.site) + "\"";
   }
   if (kind == Kind::kTenantMismatch) json += ",\"tenant_id\":\"somebody-else\"";
-  if (kind != Kind::kNoToken) {
+  const bool with_token = options.proof == Proof::kPayload && kind != Kind::kNoToken;
+  if (with_token || kind == Kind::kWrongToken) {
     json += ",\"provision_token\":\"" + Token(shape, sender, kind) + "\"";
   }
   const std::string reading = Reading(options, sender, kind);

@@ -18,6 +18,7 @@ struct MessageOptions {
   int metrics = 5;             // keys per reading, at most kMaxMetrics
   int readings = 1;
   size_t oversize_bytes = 20000;  // payload of Kind::kOversized
+  Proof proof = Proof::kPayload;
 };
 
 // "2026-03-01T10:00:00.000000Z": always kTimeChars long.

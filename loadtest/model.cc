@@ -28,6 +28,7 @@ constexpr std::array<std::string_view, kKindCount> kNames = {
     "oversized",
     "revoked_device",
     "suspended_subscription",
+    "impostor",
 };
 
 std::string TenantName(int tenant) {
@@ -66,22 +67,32 @@ std::string_view KindName(Kind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
-Result<std::vector<Kind>> ParseBadKinds(std::string_view list) {
+Result<std::vector<Kind>> ParseBadKinds(std::string_view list, Proof proof) {
+  const Kind harmless = proof == Proof::kLogin ? Kind::kNoToken : Kind::kImpostor;
   std::vector<Kind> kinds;
   if (list == "all") {
-    for (size_t i = 1; i < kKindCount; ++i) kinds.push_back(static_cast<Kind>(i));
+    for (size_t i = 1; i < kKindCount; ++i) {
+      if (static_cast<Kind>(i) != harmless) kinds.push_back(static_cast<Kind>(i));
+    }
     return kinds;
   }
   while (!list.empty()) {
     const std::string_view name = list.substr(0, list.find(','));
     const auto found = std::find(kNames.begin() + 1, kNames.end(), name);
-    if (found == kNames.end()) {
-      return Status(ErrorCode::kInvalidArgument, "no such kind of message: " + std::string(name));
+    const auto kind = static_cast<Kind>(found - kNames.begin());
+    if (found == kNames.end() || kind == harmless) {
+      return Status(ErrorCode::kInvalidArgument,
+                    "no such kind of bad message here: " + std::string(name));
     }
-    kinds.push_back(static_cast<Kind>(found - kNames.begin()));
+    kinds.push_back(kind);
     list.remove_prefix(std::min(list.size(), name.size() + 1));
   }
   return kinds;
+}
+
+bool NeedsService(Kind kind) {
+  return kind == Kind::kBadTopic || kind == Kind::kUnknownDevice || kind == Kind::kRevokedDevice ||
+         kind == Kind::kImpostor;
 }
 
 std::vector<Sender> Senders(const FleetShape& shape) {
@@ -93,9 +104,9 @@ std::vector<Sender> Senders(const FleetShape& shape) {
                        "site-" + std::to_string(i % kSites + 1)});
   }
   for (int t = 0; t < shape.tenants; ++t) {
-    for (const char* device : {"revoked-1", "suspended-1", "unknown-1"}) {
-      senders.push_back({TenantName(t), device, "site-1"});
-    }
+    senders.push_back({TenantName(t), "revoked-1", "site-1", false});
+    senders.push_back({TenantName(t), "suspended-1", "site-1"});
+    senders.push_back({TenantName(t), "unknown-1", "site-1", false});
   }
   return senders;
 }

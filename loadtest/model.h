@@ -11,6 +11,12 @@
 
 namespace sluice::loadtest {
 
+// How the fleet proves who it is.
+enum class Proof {
+  kPayload,  // each message carries its device's token; connections say nothing about the sender
+  kLogin,    // each device has a connection of its own, which knows it; messages carry no token
+};
+
 // What a message is like. Every kind but kGood has one fault and is otherwise good.
 enum class Kind : uint8_t {
   kGood,
@@ -27,13 +33,18 @@ enum class Kind : uint8_t {
   kOversized,
   kRevokedDevice,
   kSuspendedSubscription,
+  kImpostor,  // a service speaks in the device's name
 };
-inline constexpr size_t kKindCount = static_cast<size_t>(Kind::kSuspendedSubscription) + 1;
+inline constexpr size_t kKindCount = static_cast<size_t>(Kind::kImpostor) + 1;
 
 // E.g. "wrong_token".
 std::string_view KindName(Kind kind);
-// Names separated by commas, of bad kinds only; "all" or "" mean all or none of them.
-Result<std::vector<Kind>> ParseBadKinds(std::string_view list);
+// Names separated by commas, of bad kinds only; "all" or "" mean all or none of those that are bad
+// with that proof: a message without token is good where the login was the proof, an impostor can
+// only be told where there is one.
+Result<std::vector<Kind>> ParseBadKinds(std::string_view list, Proof proof);
+// True for messages that a device's own login could not send: the broker refuses it, or them.
+bool NeedsService(Kind kind);
 
 struct FleetShape {
   int tenants = 5;
@@ -46,6 +57,7 @@ struct Sender {
   std::string tenant;
   std::string device;
   std::string site;
+  bool may_log_in = true;
 };
 
 // shape.devices good senders first; then for each tenant one revoked, one with a suspended

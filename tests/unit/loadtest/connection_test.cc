@@ -25,12 +25,14 @@ class ConnectionTest : public testing::Test {
     auto* generic = reinterpret_cast<sockaddr*>(&address);
     ASSERT_EQ(::bind(listener_.get(), generic, sizeof address), 0);
     ASSERT_EQ(::listen(listener_.get(), 5), 0);
-    options_.address_length = sizeof address;
-    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&options_.address),
-                  &options_.address_length);
+    Endpoint& endpoint = options_.endpoint;
+    endpoint.length = sizeof address;
+    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&endpoint.address),
+                  &endpoint.length);
+    options_.client_id = "test";
     options_.window = 3;
     log_.emplace(*AckLog::Open("", {}));
-    connection_.emplace(options_, "test", &library_, &*log_);
+    connection_.emplace(options_, &library_, &*log_);
   }
 
   // Connects and accepts, up to and including CONNACK.
@@ -128,6 +130,18 @@ TEST_F(ConnectionTest, SendsWhatIsUnacknowledgedAgainWithDupAfterAReconnect) {
   ASSERT_TRUE(Read().ok());
   EXPECT_EQ(connection_->published(), 3U);
   EXPECT_EQ(connection_->acknowledged(), 3U);
+}
+
+TEST_F(ConnectionTest, KeepsWhatIsSentWhileTheBrokerIsAwayAndSendsItWithoutDup) {
+  Send(1);
+  Send(2);
+  EXPECT_EQ(connection_->outstanding(), 2U);
+  Connect();
+  ASSERT_TRUE(Read().ok());
+  Send(3);
+  EXPECT_FALSE(connection_->HasRoom());
+  ASSERT_TRUE(connection_->Flush().ok());
+  EXPECT_EQ(Received(), Expected(1, 1, false) + Expected(2, 2, false) + Expected(3, 3, false));
 }
 
 TEST_F(ConnectionTest, UsesPacketIdsAgainFromOneAfterTheLast) {

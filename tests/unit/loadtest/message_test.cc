@@ -98,6 +98,14 @@ TEST(MessageTemplate, NumbersReadingsOneAfterTheOther) {
   }
 }
 
+TEST(MessageTemplate, CarriesNoTokenAfterALoginButAWrongOne) {
+  MessageOptions options;
+  options.proof = Proof::kLogin;
+  EXPECT_FALSE(json::parse(Send(Kind::kGood, options).payload).contains("provision_token"));
+  EXPECT_EQ(json::parse(Send(Kind::kWrongToken, options).payload)["provision_token"],
+            "not-tok-tenant-2-device-7");
+}
+
 TEST(MessageTemplate, GivesEachBadKindItsOneFault) {
   const auto parsed = [](Kind kind) { return json::parse(Send(kind).payload); };
   EXPECT_EQ(parsed(Kind::kWrongToken)["provision_token"], "not-tok-tenant-2-device-7");

@@ -61,20 +61,35 @@ TEST(RegisterSql, RegistersEveryDeviceButTheUnknownWithTheHashOfItsToken) {
 }
 
 TEST(ParseBadKinds, KnowsEveryNameItPrints) {
-  const auto all = ParseBadKinds("all");
-  ASSERT_TRUE(all.ok());
-  EXPECT_EQ((*all).size(), kKindCount - 1);
-  std::string list;
-  for (const Kind kind : *all) list += (list.empty() ? "" : ",") + std::string(KindName(kind));
-  const auto named = ParseBadKinds(list);
-  ASSERT_TRUE(named.ok());
-  EXPECT_EQ(*named, *all);
+  for (const Proof proof : {Proof::kPayload, Proof::kLogin}) {
+    const auto all = ParseBadKinds("all", proof);
+    ASSERT_TRUE(all.ok());
+    EXPECT_EQ((*all).size(), kKindCount - 2);
+    std::string list;
+    for (const Kind kind : *all) list += (list.empty() ? "" : ",") + std::string(KindName(kind));
+    const auto named = ParseBadKinds(list, proof);
+    ASSERT_TRUE(named.ok());
+    EXPECT_EQ(*named, *all);
+  }
 }
 
 TEST(ParseBadKinds, RefusesUnknownNamesAndGood) {
-  EXPECT_TRUE(ParseBadKinds("").ok());
-  EXPECT_FALSE(ParseBadKinds("no_token,nonsense").ok());
-  EXPECT_FALSE(ParseBadKinds("good").ok());
+  EXPECT_TRUE(ParseBadKinds("", Proof::kPayload).ok());
+  EXPECT_FALSE(ParseBadKinds("no_token,nonsense", Proof::kPayload).ok());
+  EXPECT_FALSE(ParseBadKinds("good", Proof::kPayload).ok());
+}
+
+TEST(ParseBadKinds, RefusesWhatIsNoFaultWithThatProof) {
+  EXPECT_TRUE(ParseBadKinds("no_token", Proof::kPayload).ok());
+  EXPECT_FALSE(ParseBadKinds("no_token", Proof::kLogin).ok());
+  EXPECT_TRUE(ParseBadKinds("impostor", Proof::kLogin).ok());
+  EXPECT_FALSE(ParseBadKinds("impostor", Proof::kPayload).ok());
+}
+
+TEST(Senders, MayLogInUnlessRevokedOrUnknown) {
+  for (const Sender& sender : Senders(FleetShape{})) {
+    EXPECT_EQ(sender.may_log_in, sender.device != "revoked-1" && sender.device != "unknown-1");
+  }
 }
 
 }  // namespace

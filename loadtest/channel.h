@@ -1,0 +1,46 @@
+// Channel: a non-blocking stream of bytes to the broker, over TCP or mutual TLS.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <span>
+#include <string_view>
+
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "loadtest/tls.h"
+
+namespace sluice::loadtest {
+
+struct Endpoint {
+  sockaddr_storage address{};
+  socklen_t length = 0;
+};
+Result<Endpoint> Resolve(const std::string& host, int port);
+
+// One thread, which ignores SIGPIPE. Errors are kUnavailable in words; then call Close.
+class Channel {
+ public:
+  // Starts to connect. `tls` may be null (TCP) and outlives the channel.
+  Status Open(const Endpoint& endpoint, const TlsIdentity* tls);
+  void Close();
+
+  bool valid() const { return socket_.valid(); }
+  int fd() const { return socket_.get(); }  // for epoll, edge-triggered
+
+  // To be called once, at the first event that says "writable" or "failed"; no reads and writes
+  // before that.
+  Status FinishConnect();
+  // How many bytes; 0: not now, wait for the next event of any sort.
+  Result<size_t> Write(std::string_view bytes);
+  Result<size_t> Read(std::span<char> buffer);
+
+ private:
+  Result<size_t> NothingOrTlsError(int outcome);
+
+  UniqueFd socket_;
+  SslSession tls_;
+};
+
+}  // namespace sluice::loadtest
