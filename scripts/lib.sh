@@ -139,12 +139,14 @@ broker_configuration() {
   printf '\n# Added by %s.\npersistence_location %s/\nlog_dest stderr\n' "${0##*/}" "$1"
 }
 
-# start_mosquitto CONFIG PORT LOG: starts a broker that answers on PORT.
+# start_mosquitto CONFIG PORT LOG: starts a broker that answers on PORT. Each of its clients is a
+# descriptor.
 start_mosquitto() {
   local config=$1 port=$2 log=$3 program
   program=$(PATH=$PATH:/usr/sbin:/sbin command -v mosquitto) || die "Mosquitto is not installed"
   : >>"$log"
-  (as_user mosquitto setsid "$program" -c "$config" >>"$log" 2>&1) &
+  (ulimit -Sn 65536 2>/dev/null || ulimit -Sn "$(ulimit -Hn)"
+    as_user mosquitto setsid "$program" -c "$config" >>"$log" 2>&1) &
   server_started mosquitto $!
   wait_for 20 port_answers "$port" || die "Mosquitto does not answer; see $log"
 }
