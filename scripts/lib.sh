@@ -129,9 +129,10 @@ random_password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 # is shipped, for a private broker: all its files in DIRECTORY, its listeners on these ports of
 # 127.0.0.1.
 broker_configuration() {
-  local shipped
+  local shipped directory
   shipped=$(dirname "${BASH_SOURCE[0]}")/../deploy/mosquitto
-  sed -e "s|/etc/mosquitto/sluice/|$1/|" -e "s|/usr/lib/sluice/|$1/|" \
+  directory=$(sed 's/[\\&|]/\\&/g' <<<"$1")
+  sed -e "s|/etc/mosquitto/sluice/|$directory/|" -e "s|/usr/lib/sluice/|$directory/|" \
     -e "s|^listener 8883\$|listener $2 127.0.0.1|" \
     -e "s|^listener 1883 .*|listener $3 127.0.0.1|" \
     -e "s|^listener 9001 .*|listener $4 127.0.0.1|" \
