@@ -131,7 +131,7 @@ random_password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 broker_configuration() {
   local shipped directory
   shipped=$(dirname "${BASH_SOURCE[0]}")/../deploy/mosquitto
-  directory=$(sed 's/[\\&|]/\\&/g' <<<"$1")
+  directory=$(printf '%s' "$1" | sed 's/[\\&|]/\\&/g')
   sed -e "s|/etc/mosquitto/sluice/|$directory/|" -e "s|/usr/lib/sluice/|$directory/|" \
     -e "s|^listener 8883\$|listener $2 127.0.0.1|" \
     -e "s|^listener 1883 .*|listener $3 127.0.0.1|" \
