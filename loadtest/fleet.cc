@@ -46,7 +46,7 @@ class Fleet {
   Status Tick();
   void SendDue(uint64_t due, UnixMicros now);
   void Plan();
-  uint32_t SenderWithToken(uint32_t turn) const;
+  void PlanWrongToken();
   void ShowProgress(int64_t now);
   void Fill(FleetReport* report) const;
   uint64_t Outstanding() const { return links_.published() - links_.acknowledged(); }
@@ -160,20 +160,21 @@ void Fleet::Plan() {
   planned_.kind = draw < bad ? options_.bad_kinds[static_cast<size_t>(draw / options_.bad_percent)]
                              : Kind::kGood;
   planned_.sender = SenderOf(options_.shape, planned_.kind, turn_);
-  if (planned_.kind == Kind::kWrongToken) planned_.sender = SenderWithToken(planned_.sender);
+  if (planned_.kind == Kind::kWrongToken) PlanWrongToken();
   planned_.seq = next_seq_[planned_.sender];
   next_seq_[planned_.sender] += library_.readings();
   turn_ = (turn_ + 1) % static_cast<uint32_t>(options_.shape.devices);
 }
 
-// Where a certificate is the proof, nobody asks for the token.
-uint32_t Fleet::SenderWithToken(uint32_t turn) const {
+// Nobody asks for the token where a certificate is the proof; so the next device without one has it
+// wrong.
+void Fleet::PlanWrongToken() {
   const auto devices = static_cast<uint32_t>(options_.shape.devices);
-  uint32_t sender = turn;
-  for (uint32_t i = 0; i < devices && links_.HasCertificate(sender); ++i) {
-    sender = (sender + 1) % devices;
+  for (uint32_t i = 0; i < devices; ++i) {
+    if (!links_.HasCertificate(planned_.sender)) return;
+    planned_.sender = (planned_.sender + 1) % devices;
   }
-  return sender;
+  planned_.kind = Kind::kGood;
 }
 
 void Fleet::ShowProgress(int64_t now) {
