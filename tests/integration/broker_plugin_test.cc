@@ -326,6 +326,9 @@ class BrokerPluginStart : public ::testing::Test {
 };
 
 TEST_F(BrokerPluginStart, IsRefusedWithASentence) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "a broker that ends at its start hangs in the sanitizer's runtime";
+#endif
   const std::string key = Option("stamp_key_file", "key");
   const std::string rules = Option("rules_file", "rules");
   EXPECT_THAT(LogOfRefusal(rules), HasSubstr("plugin_opt_stamp_key_file is not set"));
