@@ -26,12 +26,6 @@ Env ShippedBackoff(Env env = {}) {
   return env;
 }
 
-void WaitTimed(FaultRig& rig, Scenario& scenario) {
-  const auto start = steady_clock::now();
-  ASSERT_TRUE(rig.SoonReady(kPromised)) << rig.stack().Http("/ready");
-  scenario.Recovered(steady_clock::now() - start);
-}
-
 void ExpectNothingDropped(FaultRig& rig) {
   // The broker brings its figure up to date every 10 seconds.
   if (FullCampaign()) std::this_thread::sleep_for(seconds(11));
@@ -60,7 +54,7 @@ TEST(BrokerOutage, AnOrderlyRestartLosesNothingAndRepeatsNothing) {
     EXPECT_TRUE(rig.SoonNotReady("broker: "));
     std::this_thread::sleep_for(RandomMoment(0, FullCampaign() ? 15'000 : 500));
     rig.broker().Start();
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario, kPromised)) << rig.stack().Http("/ready");
     scenario.Repeated();
   }
   FinishAndJudge(rig, scenario);
@@ -96,7 +90,7 @@ TEST(BrokerOutage, AKillLosesAndRepeatsNothingThatTheDaemonHasAcknowledged) {
     rig.broker().Kill();
     EXPECT_TRUE(rig.SoonNotReady("broker: "));
     rig.broker().Start();
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario, kPromised)) << rig.stack().Http("/ready");
     scenario.Repeated();
   }
   rig.FinishFleet();
@@ -118,7 +112,7 @@ TEST(BrokerOutage, ALostSessionIsSaidAndTheDaemonGoesOn) {
     EXPECT_TRUE(rig.SoonNotReady("broker: "));
     rig.broker().Forget();
     rig.broker().Start();
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario, kPromised)) << rig.stack().Http("/ready");
     EXPECT_NE(rig.stack().log().find("mqtt_session_lost"), std::string::npos);
     scenario.Repeated();
   }
@@ -214,11 +208,11 @@ TEST(BrokerLine, ResetOrSlowLosesNothingAndRepeatsNothing) {
     std::this_thread::sleep_for(RandomMoment(50, 300));
     line.ResetAll();
     EXPECT_TRUE(rig.SoonNotReady("broker: "));
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario, kPromised)) << rig.stack().Http("/ready");
     line.LimitTo(50'000);
     std::this_thread::sleep_for(RandomMoment(500, 1000));
     line.LimitTo(0);
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario, kPromised)) << rig.stack().Http("/ready");
     scenario.Repeated();
   }
   FinishAndJudge(rig, scenario);

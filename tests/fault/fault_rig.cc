@@ -122,28 +122,34 @@ Judgement FaultRig::Settle(seconds timeout) {
   // What the publishers know to be safe should reach the daemon. If something never does, the judge
   // says so; this only spares it a verdict that comes too early.
   const AckLog published = ReadAckLog(stack_.Path("acked"));
-  (void)Eventually([&] { return tap_.Missing(published) == 0; }, kArrivesWithin);
-  // Quiet: two looks in a row see the same figure and no backlog, so the broker has nothing left.
+  (void)Eventually([&] { return tap_.HasAcknowledged(published); }, kArrivesWithin);
+  EXPECT_TRUE(SoonQuiet(timeout)) << "backlog " << stack_.Metric("sluice_spool_backlog_records")
+                                  << ", /ready: " << stack_.Http("/ready");
+  EXPECT_EQ(stack_.Metric("sluice_accounting_gap_messages"), 0);
+  return Verdict(published);
+}
+
+bool FaultRig::SoonQuiet(seconds timeout) {
   double before = -1;
-  const bool quiet = Eventually(
+  return Eventually(
       [&] {
         std::this_thread::sleep_for(milliseconds(300));
         const double now = stack_.Metric("sluice_received_messages_total");
-        const bool same = std::exchange(before, now) == now;
-        return same && now >= 0 && stack_.Metric("sluice_spool_backlog_records") == 0 &&
+        return std::exchange(before, now) == now && now >= 0 &&
+               stack_.Metric("sluice_spool_backlog_records") == 0 &&
                stack_.Metric("sluice_mqtt_up") == 1;
       },
       timeout);
-  EXPECT_TRUE(quiet) << "backlog " << stack_.Metric("sluice_spool_backlog_records")
-                     << ", /ready: " << stack_.Http("/ready");
-  EXPECT_EQ(stack_.Metric("sluice_accounting_gap_messages"), 0);
-  return Verdict();
 }
 
 Judgement FaultRig::Verdict() {
+  return Verdict(ReadAckLog(stack_.Path("acked")));
+}
+
+Judgement FaultRig::Verdict(const AckLog& published) {
   EXPECT_GT(tap_.acknowledgements(), 0U) << "nothing was seen on the wire";
   const auto db = stack_.server().Connect(stack_.database());
-  return Judge(*db, ReadAckLog(stack_.Path("acked")), &tap_);
+  return Judge(*db, published, &tap_);
 }
 
 void FaultRig::StartAfresh() {
@@ -184,6 +190,13 @@ bool FaultRig::SoonReady(milliseconds timeout) {
         return status == 200;
       },
       timeout);
+}
+
+bool FaultRig::ReadyAgain(Scenario& scenario, milliseconds timeout) {
+  const auto start = std::chrono::steady_clock::now();
+  if (!SoonReady(timeout)) return false;
+  scenario.Recovered(std::chrono::steady_clock::now() - start);
+  return true;
 }
 
 int64_t ResidentKilobytes(pid_t pid) {

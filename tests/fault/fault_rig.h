@@ -17,6 +17,10 @@
 
 namespace sluice::testing {
 
+// What a chunk says to PostgreSQL, for the proxy to find it on the line.
+inline constexpr const char* kCopyData = "PGCOPY\n";  // how the data of a binary COPY begins
+inline constexpr const char* kCommit = "); COMMIT";   // how a chunk's last statement ends
+
 // The daemon with failpoints compiled in: this build's, or the debug preset's.
 std::string FailpointBinary();
 
@@ -59,8 +63,14 @@ class FaultRig {
   bool SoonNotReady(const std::string& text,
                     std::chrono::milliseconds timeout = std::chrono::seconds(20));
   bool SoonReady(std::chrono::milliseconds timeout = std::chrono::seconds(60));
+  // The same at the end of a fault; the scenario notes how long it took.
+  bool ReadyAgain(Scenario& scenario, std::chrono::milliseconds timeout = std::chrono::seconds(60));
+  // Whether the broker soon has nothing left for the daemon, nor the daemon for PostgreSQL: two
+  // looks in a row see the same figures.
+  bool SoonQuiet(std::chrono::seconds timeout);
 
  private:
+  Judgement Verdict(const AckLog& published);
   void StartFleetProcess(const std::vector<std::string>& amount, int rate);
 
   SluiceStack stack_;

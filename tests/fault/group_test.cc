@@ -66,15 +66,7 @@ class Pair {
 
   // Judges when both have taken and committed everything.
   Judgement Settle() {
-    double before = -1;
-    EXPECT_TRUE(Eventually(
-        [&] {
-          std::this_thread::sleep_for(milliseconds(300));
-          const double now = Metric("sluice_received_messages_total");
-          return std::exchange(before, now) == now && now >= 0 &&
-                 Metric("sluice_spool_backlog_records") == 0 && Metric("sluice_mqtt_up") == 1;
-        },
-        seconds(120)));
+    EXPECT_TRUE(OfSecond([](FaultRig& rig) { return rig.SoonQuiet(seconds(120)); }));
     EXPECT_EQ(Metric("sluice_accounting_gap_messages"), 0);
     EXPECT_TRUE(Eventually([&] { return Metric("sluice_broker_dropped_messages") == 0; }));
     return rig_.Settle();
@@ -83,10 +75,8 @@ class Pair {
     rig_.FinishFleet();
     scenario.Judged(Settle());
   }
-  void WaitTimed(Scenario& scenario) {
-    const auto start = steady_clock::now();
-    ASSERT_TRUE(SoonReady());
-    scenario.Recovered(steady_clock::now() - start);
+  bool ReadyAgain(Scenario& scenario) {
+    return OfSecond([&](FaultRig& rig) { return rig.ReadyAgain(scenario); });
   }
 
  private:
@@ -109,7 +99,7 @@ TEST(SharedGroup, AKilledMemberLosesNothingAndRepeatsNothing) {
     EXPECT_TRUE(pair.rig().SoonReady()) << "the other one is not concerned";
     std::this_thread::sleep_for(RandomMoment(0, 500));
     pair.Launch();
-    pair.WaitTimed(scenario);
+    ASSERT_TRUE(pair.ReadyAgain(scenario));
     scenario.Repeated();
   }
   pair.FinishAndJudge(scenario);
@@ -126,7 +116,7 @@ TEST(SharedGroup, AStoppedOrCutOffMemberLosesNothingAndRepeatsNothing) {
     std::this_thread::sleep_for(lasting);
     EXPECT_TRUE(pair.rig().SoonReady()) << "the other one is not concerned";
     pair.second().Signal(SIGCONT);
-    pair.WaitTimed(scenario);
+    ASSERT_TRUE(pair.ReadyAgain(scenario));
     pair.second_line().Stall(true);
     std::this_thread::sleep_for(lasting);
     if (FullCampaign()) {
@@ -134,7 +124,7 @@ TEST(SharedGroup, AStoppedOrCutOffMemberLosesNothingAndRepeatsNothing) {
     }
     EXPECT_TRUE(pair.rig().SoonReady()) << "the other one is not concerned";
     pair.second_line().Stall(false);
-    pair.WaitTimed(scenario);
+    ASSERT_TRUE(pair.ReadyAgain(scenario));
     scenario.Repeated();
   }
   pair.FinishAndJudge(scenario);

@@ -93,7 +93,7 @@ TEST(DaemonKills, WhileTheOldTransactionIsStillOpenRepeatNothing) {
   rig.StartFleet(2000);
   for (int i = 0; i < Repetitions(2, 50); ++i) {
     std::this_thread::sleep_for(RandomMoment(100, 400));
-    rig.database_line().HoldAt("); COMMIT");
+    rig.database_line().HoldAt(kCommit);
     ASSERT_TRUE(Eventually([&] { return rig.database_line().holding(); }));
     rig.stack().Kill();
     rig.stack().Launch();
@@ -118,7 +118,7 @@ TEST(DaemonKills, BeforeAnOpenTransactionIsGivenUpByPostgresRepeatNothing) {
   rig.StartFleet(1000);
   for (int i = 0; i < Repetitions(1, 5); ++i) {
     std::this_thread::sleep_for(RandomMoment(100, 400));
-    rig.database_line().HoldAt("); COMMIT");
+    rig.database_line().HoldAt(kCommit);
     ASSERT_TRUE(Eventually([&] { return rig.database_line().holding(); }));
     rig.stack().Kill();
     StartTimed(rig, scenario);

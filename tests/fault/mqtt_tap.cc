@@ -125,11 +125,10 @@ size_t MqttTap::acknowledgements() const {
   return acknowledgements_;
 }
 
-size_t MqttTap::Missing(const std::unordered_map<std::string, bool>& messages) const {
+bool MqttTap::HasAcknowledged(const std::unordered_map<std::string, bool>& messages) const {
   const std::lock_guard lock(mutex_);
-  size_t missing = 0;
-  for (const auto& [id, good] : messages) missing += acknowledged_.contains(id) ? 0 : 1;
-  return missing;
+  return std::all_of(messages.begin(), messages.end(),
+                     [&](const auto& message) { return acknowledged_.contains(message.first); });
 }
 
 size_t MqttTap::redeliveries() const {

@@ -36,8 +36,8 @@ class MqttTap {
   // before: the broker had sent it to a connection that was gone.
   std::unordered_map<std::string, size_t> delivered() const;
   size_t acknowledgements() const;
-  // How many of these the daemon has not acknowledged.
-  size_t Missing(const std::unordered_map<std::string, bool>& messages) const;
+  // Whether the daemon has acknowledged every one of these.
+  bool HasAcknowledged(const std::unordered_map<std::string, bool>& messages) const;
   // Of messages that were sent for the first time before.
   size_t redeliveries() const;
 

@@ -13,15 +13,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-constexpr const char* kCopyData = "PGCOPY\n";  // how the data of a binary COPY begins
-constexpr const char* kCommit = "); COMMIT";   // how a chunk's last statement ends
-
-void WaitTimed(FaultRig& rig, Scenario& scenario) {
-  const auto start = steady_clock::now();
-  ASSERT_TRUE(rig.SoonReady());
-  scenario.Recovered(steady_clock::now() - start);
-}
-
 TEST(PostgresOutage, ACrashInTheMiddleOfCopyLosesNothingAndRepeatsNothing) {
   Scenario scenario("6", "PostgreSQL: immediate stop in the middle of COPY");
   PostgresServer server;
@@ -36,7 +27,7 @@ TEST(PostgresOutage, ACrashInTheMiddleOfCopyLosesNothingAndRepeatsNothing) {
     rig.database_line().Release();
     EXPECT_TRUE(rig.SoonNotReady("database retrying"));
     server.Start();
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario));
     scenario.Repeated();
   }
   rig.FinishFleet();
@@ -148,19 +139,19 @@ TEST(PostgresOutage, AStalledLineIsGivenUpWithinWriteTimeout) {
     line.Stall(true);
     EXPECT_TRUE(rig.SoonNotReady("database retrying"));
     line.Stall(false);
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario));
     const double retries = rig.stack().Metric("sluice_database_retries_total");
     line.HalfOpenAll();
     EXPECT_TRUE(Eventually([&] {
       return rig.stack().Metric("sluice_database_retries_total") > retries;
     })) << "nobody noticed";
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario));
     line.ResetAll();
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario));
     line.LimitTo(100'000);
     std::this_thread::sleep_for(RandomMoment(500, 1000));
     line.LimitTo(0);
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario));
     scenario.Repeated();
   }
   rig.FinishFleet();
@@ -176,7 +167,7 @@ TEST(PostgresOutage, AServerThatHangsIsSaidBeforeWriteTimeoutHasPassed) {
     std::this_thread::sleep_for(RandomMoment(50, 300));
     rig.database_line().HalfOpenAll();
     EXPECT_TRUE(rig.SoonNotReady("database silent"));
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario));
     scenario.Repeated();
   }
   rig.FinishFleet();
@@ -236,7 +227,7 @@ TEST(PostgresOutage, ThatFillsTheSpoolLeavesMessagesWithTheBroker) {
     EXPECT_TRUE(Eventually([&] { return stack.Metric("sluice_mqtt_up") == 0; }));
     EXPECT_LE(stack.Metric("sluice_spool_disk_bytes"), 5 << 20) << "the limit and a segment";
     server.Start();
-    WaitTimed(rig, scenario);
+    ASSERT_TRUE(rig.ReadyAgain(scenario));
     scenario.Repeated();
   }
   scenario.Judged(rig.Settle());
@@ -257,7 +248,7 @@ class RegistryOutage : public ::testing::Test {
       EXPECT_TRUE(rig.SoonNotReady(says));
       EXPECT_EQ(rig.stack().Count("quarantine_events"), 0);
       ASSERT_TRUE(blocker->Exec(mending).ok());
-      WaitTimed(rig, scenario);
+      ASSERT_TRUE(rig.ReadyAgain(scenario));
       scenario.Repeated();
       scenario.Judged(rig.Settle());
       EXPECT_EQ(rig.stack().Count("quarantine_events WHERE reason = 'UNREGISTERED_DEVICE' AND "
