@@ -36,22 +36,44 @@ PgResult<std::vector<DeviceRef>> DeviceDirectory::Resolve(std::span<const Device
 
   misses_.fetch_add(missing.size(), std::memory_order_relaxed);
   queries_.fetch_add(1, std::memory_order_relaxed);
+  std::vector<uint64_t> epochs;
+  epochs.reserve(missing.size());
+  for (const DeviceKeyView& key : missing) epochs.push_back(EpochOf(key));
   auto looked_up = store.Lookup(missing);
   if (!looked_up.ok()) return looked_up.error();
+  const int64_t at_most = hearing_ ? TtlCache<DeviceRef>::kNoLimit : kUnheardTtlUs;
   for (size_t i = 0; i < missing.size(); ++i) {
     const DeviceRef& record = (*looked_up)[i];
-    (record ? devices_ : unknown_).Put(missing[i], record, now);
+    (record ? devices_ : unknown_).Put(missing[i], record, now, at_most);
+    // Forgotten since the query began: what it read may be older. Who moves the epoch from here on
+    // erases what was put.
+    if (EpochOf(missing[i]) != epochs[i]) Erase(missing[i]);
   }
   for (const auto& [key, answer] : open) answers[key] = (*looked_up)[answer];
   return answers;
 }
 
-void DeviceDirectory::Forget(DeviceKeyView key) {
+void DeviceDirectory::Erase(DeviceKeyView key) {
   devices_.Erase(key);
   unknown_.Erase(key);
 }
 
+std::atomic<uint64_t>& DeviceDirectory::EpochOf(DeviceKeyView key) {
+  return epochs_[DeviceKeyHash{}(key) % epochs_.size()];
+}
+
+void DeviceDirectory::Forget(DeviceKeyView key) {
+  ++EpochOf(key);
+  Erase(key);
+}
+
+void DeviceDirectory::SetHearing(bool hearing) {
+  hearing_ = hearing;
+  ForgetAll();
+}
+
 void DeviceDirectory::ForgetAll() {
+  for (auto& epoch : epochs_) ++epoch;
   devices_.Clear();
   unknown_.Clear();
 }

@@ -2,6 +2,7 @@
 // Thread-safe; each worker brings its own store.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <span>
 #include <vector>
@@ -28,6 +29,10 @@ struct DirectoryStats {
 
 class DeviceDirectory {
  public:
+  // While changes of the registry are not told (SetHearing), what is looked up is used for no
+  // longer than this: a revocation is to be heeded within a second in that case, too.
+  static constexpr int64_t kUnheardTtlUs = 500'000;
+
   DeviceDirectory(const DirectoryOptions& options, const Clock& clock);
 
   // One entry a key, in order; null where the registry has no such device. At most one query,
@@ -35,17 +40,27 @@ class DeviceDirectory {
   PgResult<std::vector<DeviceRef>> Resolve(std::span<const DeviceKeyView> keys,
                                            CredentialStore& store);
 
+  // What changed in the registry before the call is seen by every Resolve that begins after it, and
+  // a Resolve that runs meanwhile caches nothing.
   void Forget(DeviceKeyView key);
   void ForgetAll();
+  // True, the initial state: from now on every change is followed by one of the two above. Forgets
+  // all, either way.
+  void SetHearing(bool hearing);
   DirectoryStats stats() const;
 
  private:
   // The cached answer: outer nothing = not cached, inner null = not registered.
   std::optional<DeviceRef> Cached(DeviceKeyView key, int64_t now);
+  void Erase(DeviceKeyView key);
+  std::atomic<uint64_t>& EpochOf(DeviceKeyView key);
 
   const Clock& clock_;
   TtlCache<DeviceRef> devices_;
   TtlCache<DeviceRef> unknown_;
+  // Moves before a device is forgotten; devices share them by hash.
+  std::array<std::atomic<uint64_t>, 1024> epochs_{};
+  std::atomic<bool> hearing_{true};
   std::atomic<uint64_t> hits_{0};
   std::atomic<uint64_t> misses_{0};
   std::atomic<uint64_t> queries_{0};

@@ -2,8 +2,10 @@
 // first. Thread-safe; a shard's mutex is held only for a map operation.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <limits>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -20,6 +22,8 @@ namespace sluice {
 template <typename Value>
 class TtlCache {
  public:
+  static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
   // At most max_entries (at least one a shard); an entry lives for `ttl` less up to a tenth, spread
   // so that entries cached together do not expire together. Times are Clock::Monotonic
   // microseconds.
@@ -41,9 +45,11 @@ class TtlCache {
     return found->second->value;
   }
 
-  void Put(DeviceKeyView key, Value value, int64_t now) {
+  // The entry lives no longer than `at_most`, in microseconds.
+  void Put(DeviceKeyView key, Value value, int64_t now, int64_t at_most = kNoLimit) {
     const size_t hash = DeviceKeyHash{}(key);
-    const int64_t expires = now + ttl_us_ - static_cast<int64_t>(hash % 1024) * ttl_us_ / 10240;
+    const int64_t spread = static_cast<int64_t>(hash % 1024) * ttl_us_ / 10240;
+    const int64_t expires = now + std::min(ttl_us_ - spread, at_most);
     Shard& shard = ShardOf(hash);
     std::lock_guard lock(shard.mutex);
     if (const auto found = shard.index.find(key); found != shard.index.end()) {

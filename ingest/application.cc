@@ -20,6 +20,7 @@
 #include "ingest/ledger.h"
 #include "ingest/metrics_page.h"
 #include "ingest/part_options.h"
+#include "ingest/registry_changes.h"
 #include "ingest/signals.h"
 #include "ingest/status_view.h"
 #include "ingest/worker.h"
@@ -81,6 +82,8 @@ class Daemon {
         stage_metrics_(registry_),
         shared_{PipelineOptionsFrom(settings), runtime_, directory_, limiter_, flood_, stamp_keys_},
         housekeeper_(settings, *spool_, runtime_, limiter_, health_, SystemClock()),
+        changes_(directory_, housekeeper_, health_),
+        listener_(ChangeListenerOptionsFrom(settings), changes_),
         subscriber_(
             SubscriberOptionsFrom(settings, !drained && spool_->stats().next_seq > 1),
             [&settings](MqttEvents& events) {
@@ -95,6 +98,7 @@ class Daemon {
                 health_,
                 subscriber_,
                 directory_,
+                listener_,
                 limiter_,
                 flood_,
                 phase_,
@@ -197,6 +201,7 @@ class Daemon {
 
   void StartWork() {
     accounting_.Begin();
+    listener_.Start();
     for (int64_t i = 0; i < settings_.ingest_worker_count; ++i) {
       workers_.push_back(std::make_unique<WorkerThread>(settings_, *spool_, shared_, accounting_,
                                                         health_, stage_metrics_));
@@ -277,6 +282,7 @@ class Daemon {
     for (auto& worker : workers_) worker->RequestStop();
     workers_.clear();
     housekeeper_.Stop();
+    listener_.Stop();
     http_.Stop();
     spool_->Maintain();
     stuck.Disarm();
@@ -311,6 +317,8 @@ class Daemon {
   StageMetrics stage_metrics_;
   const PipelineShared shared_;
   Housekeeper housekeeper_;
+  RegistryChanges changes_;
+  ChangeListener listener_;
   Subscriber subscriber_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::atomic<Phase> phase_{Phase::kStarting};

@@ -14,8 +14,8 @@ std::string_view DatabaseStateName(DatabaseState state) {
 }
 
 std::string_view ConcernName(Concern concern) {
-  constexpr std::array<std::string_view, kConcernCount> kNames = {"database_restored",
-                                                                  "partition_missing"};
+  constexpr std::array<std::string_view, kConcernCount> kNames = {
+      "database_restored", "partition_missing", "changes_unheard"};
   return kNames[static_cast<size_t>(concern)];
 }
 

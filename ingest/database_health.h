@@ -30,9 +30,10 @@ Failure Classify(const PgError& error);
 enum class Concern {
   kRestored,          // the database has forgotten what it had committed
   kPartitionMissing,  // a day's rows go to the default partition
+  kChangesUnheard,    // nobody says when the registry changes
 };
-inline constexpr size_t kConcernCount = 2;
-std::string_view ConcernName(Concern concern);  // "database_restored", "partition_missing"
+inline constexpr size_t kConcernCount = 3;
+std::string_view ConcernName(Concern concern);  // "database_restored", …
 
 // Thread-safe. Logs changes of state, not repetitions.
 class DatabaseHealth {

@@ -1,8 +1,6 @@
 #include "ingest/housekeeper.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <utility>
 
 #include "base/log.h"
@@ -68,9 +66,13 @@ void Housekeeper::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+void Housekeeper::ReadAppSettingsSoon() {
+  std::lock_guard lock(mutex_);
+  settings_changed_ = true;
+  woken_.notify_one();
+}
+
 void Housekeeper::Run(const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any never;
   while (!stop.stop_requested()) {
     for (Chore& chore : chores_) {
       const int64_t now = clock_.Monotonic();
@@ -86,8 +88,9 @@ void Housekeeper::Run(const std::stop_token& stop) {
         LogError("housekeeping_refused", {{"reason", done.error().Describe()}});
       }
     }
-    std::unique_lock lock(mutex);
-    never.wait_for(lock, stop, milliseconds(500), [] { return false; });
+    std::unique_lock lock(mutex_);
+    woken_.wait_for(lock, stop, milliseconds(500), [this] { return settings_changed_; });
+    if (std::exchange(settings_changed_, false)) chores_.front().due = 0;
   }
 }
 

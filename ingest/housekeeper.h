@@ -4,7 +4,9 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <functional>
+#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -30,6 +32,8 @@ class Housekeeper {
   // Does the chores below, each in its time, until Stop.
   void Start();
   void Stop();
+  // app_settings has changed; any thread.
+  void ReadAppSettingsSoon();
 
   // One thread at a time: before Start, or in tests instead of it. ReadAppSettings must have
   // succeeded before the first message is judged.
@@ -60,7 +64,10 @@ class Housekeeper {
   const Clock& clock_;
   PgSession session_;
   int64_t newest_ = 0;  // first_seq of the ledger's newest row when it was last looked at; 0: none
-  std::vector<Chore> chores_;
+  std::vector<Chore> chores_;  // app_settings first
+  std::mutex mutex_;
+  std::condition_variable_any woken_;
+  bool settings_changed_ = false;
   std::jthread thread_;
 };
 

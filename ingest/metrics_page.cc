@@ -124,6 +124,15 @@ void AddDevices(const StatusView& status, Page& page) {
       .Value(devices.misses);
   page.Counter("sluice_cache_evictions_total", "Live entries pushed out for want of room.")
       .Value(devices.evictions);
+  const ChangeListenerStats changes = status.listener.stats();
+  page.Gauge("sluice_listener_up", "1 while PostgreSQL's word of changes is heard.")
+      .Value(changes.hearing ? 1 : 0);
+  page.Counter("sluice_listener_connects_total", "Connections on which it was heard.")
+      .Value(changes.connects);
+  page.Counter("sluice_cache_invalidations_total",
+               "Times that a device, or all of them, were forgotten because of a change.")
+      .Value(changes.devices, {{"scope", "device"}})
+      .Value(changes.all, {{"scope", "all"}});
   page.Counter("sluice_registry_queries_total", "Queries these look-ups took.")
       .Value(devices.queries);
   page.Gauge("sluice_rate_limit_buckets", "Devices with a token bucket.")

@@ -53,6 +53,15 @@ DirectoryOptions DirectoryOptionsFrom(const Settings& s) {
           .negative_ttl_us = std::chrono::microseconds(s.auth_cache_negative_ttl).count()};
 }
 
+ChangeListenerOptions ChangeListenerOptionsFrom(const Settings& s) {
+  return {.conninfo = s.ListenConninfo(),
+          .sender_conninfo = s.Conninfo(),
+          .connect_timeout = s.pg_connect_timeout,
+          .heartbeat = s.listen_heartbeat,
+          .retry_min = s.retry_min,
+          .retry_max = s.retry_max};
+}
+
 SubscriberOptions SubscriberOptionsFrom(const Settings& s, bool session_expected) {
   return {.filters = SharedFilters(s.mqtt_topic, s.mqtt_shared_group),
           .reconnect_min = s.mqtt_reconnect_min,

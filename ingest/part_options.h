@@ -2,6 +2,7 @@
 #pragma once
 
 #include "auth/device_directory.h"
+#include "cache/change_listener.h"
 #include "ingest/mqtt_client.h"
 #include "ingest/pipeline.h"
 #include "ingest/settings.h"
@@ -18,5 +19,6 @@ SubscriberOptions SubscriberOptionsFrom(const Settings& s, bool session_expected
 PipelineOptions PipelineOptionsFrom(const Settings& s);
 WorkerOptions WorkerOptionsFrom(const Settings& s);
 DirectoryOptions DirectoryOptionsFrom(const Settings& s);
+ChangeListenerOptions ChangeListenerOptionsFrom(const Settings& s);  // holds passwords
 
 }  // namespace sluice

@@ -147,7 +147,16 @@ void AddDatabase(Table* t) {
          "10s", "Longest wait before a failed chunk is tried again.");
   t->Add("SETTINGS_POLL_SECONDS", &Settings::settings_poll,
          DurationSetting(kSecond, 100 * kMillisecond, kDay), "5",
-         "How often the table app_settings is read.");
+         "How often the table app_settings is read, besides when it changes.");
+  t->Add("LISTEN_DATABASE_URL", &Settings::listen_database_url, TextSetting(), "",
+         "Connection string or URL of the same database for LISTEN, where DATABASE_URL leads "
+         "through a pooler that shares connections between transactions (PgBouncer). Without it, "
+         "the connection is made like the others.")
+      .secret = true;
+  t->Add("LISTEN_HEARTBEAT", &Settings::listen_heartbeat,
+         DurationSetting(kSecond, 100 * kMillisecond, kMinute), "5s",
+         "How often it is tried out whether notifications arrive. A line that is dead without a "
+         "sign is noticed within twice this time; a revocation may be late by as much then.");
   t->Add("TELEMETRY_RETENTION", &Settings::telemetry_retention,
          DurationSetting(kDay, {}, 100 * kYear), "0",
          "Telemetry older than this is dropped, a daily partition at a time. 0 keeps it for ever.");
@@ -409,6 +418,10 @@ std::string Settings::Conninfo() const {
   if (!database_url.empty()) return database_url;
   return "host=" + Quoted(pg_host) + " port=" + std::to_string(pg_port) +
          " dbname=" + Quoted(pg_db) + " user=" + Quoted(pg_user) + " password=" + Quoted(pg_pass);
+}
+
+std::string Settings::ListenConninfo() const {
+  return listen_database_url.empty() ? Conninfo() : listen_database_url;
 }
 
 const SettingTable<Settings>& SettingsTable() {

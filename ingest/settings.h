@@ -66,6 +66,8 @@ struct Settings {
   Milliseconds retry_min{};
   Milliseconds retry_max{};
   Milliseconds settings_poll{};
+  std::string listen_database_url;
+  Milliseconds listen_heartbeat{};
   Milliseconds telemetry_retention{};  // 0: rows stay for ever
   int64_t partitions_ahead_days = 0;
 
@@ -103,6 +105,8 @@ struct Settings {
 
   // For PgConnection::Connect: DATABASE_URL if set, else built from PG_*. Holds the password.
   std::string Conninfo() const;
+  // The same for listening: LISTEN_DATABASE_URL if set.
+  std::string ListenConninfo() const;
 };
 
 // Lives as long as the process; thread-safe.

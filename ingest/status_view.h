@@ -11,6 +11,7 @@
 #include "auth/device_directory.h"
 #include "auth/rate_limiter.h"
 #include "base/clock.h"
+#include "cache/change_listener.h"
 #include "ingest/accounting.h"
 #include "ingest/database_health.h"
 #include "ingest/spool/spool.h"
@@ -39,6 +40,7 @@ struct StatusView {
   const DatabaseHealth& database;
   const Subscriber& subscriber;
   const DeviceDirectory& directory;
+  const ChangeListener& listener;
   const RateLimiter& limiter;
   const FloodControl& flood;
   const std::atomic<Phase>& phase;

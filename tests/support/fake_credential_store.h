@@ -28,6 +28,9 @@ class FakeCredentialStore final : public CredentialStore {
            const DeviceRecord& record = GoodDevice()) {
     devices_[{tenant, device}] = std::make_shared<const DeviceRecord>(record);
   }
+  void Remove(const std::string& tenant, const std::string& device) {
+    devices_.erase({tenant, device});
+  }
   // The next calls, of either kind, fail.
   void FailNext(int calls) { failures_ = calls; }
 

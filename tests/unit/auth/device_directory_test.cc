@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_credential_store.h"
 
@@ -153,6 +155,83 @@ TEST_F(DeviceDirectoryTest, ForgetsADeviceOfEitherKindOrAll) {
   directory_.ForgetAll();
   Resolve({{"t", "a"}, {"t", "b"}, {"t", "x"}});
   EXPECT_THAT(store_.lookups.back(), SizeIs(3));
+}
+
+// Calls back while it looks up, after it has read what it will answer.
+class InterruptedStore final : public CredentialStore {
+ public:
+  explicit InterruptedStore(FakeCredentialStore& store) : store_(store) {}
+  PgResult<std::vector<DeviceRef>> Lookup(std::span<const DeviceKeyView> keys) override {
+    auto answer = store_.Lookup(keys);
+    meanwhile();
+    return answer;
+  }
+  PgResult<Provisioned> Provision(DeviceKeyView key, std::string_view site) override {
+    return store_.Provision(key, site);
+  }
+  std::function<void()> meanwhile = [] {};
+
+ private:
+  FakeCredentialStore& store_;
+};
+
+TEST_F(DeviceDirectoryTest, CachesNothingThatWasForgottenWhileItWasLookedUp) {
+  InterruptedStore slow(store_);
+  const std::vector<DeviceKeyView> keys = {{"t", "a"}, {"t", "b"}};
+  store_.Add("t", "a");
+  DeviceRecord revoked = GoodDevice();
+  revoked.active = false;
+  const std::vector<std::function<void()>> ways = {
+      [&] {
+        directory_.Forget({"t", "a"}), directory_.Forget({"t", "b"});
+      },
+      [&] { directory_.ForgetAll(); },
+      [&] { directory_.SetHearing(false), directory_.SetHearing(true); },
+  };
+  for (const auto& forget : ways) {
+    directory_.ForgetAll();
+    store_.Add("t", "a");
+    store_.Remove("t", "b");
+    slow.meanwhile = [&] {
+      store_.Add("t", "a", revoked);
+      store_.Add("t", "b");
+      forget();
+    };
+    const auto before = directory_.Resolve(keys, slow);
+    ASSERT_TRUE(before.ok());
+    EXPECT_TRUE((*before)[0]->active) << "that is what the query read";
+    const auto after = Resolve(keys);
+    EXPECT_FALSE(after[0]->active);
+    EXPECT_THAT(after[1], NotNull());
+  }
+}
+
+TEST_F(DeviceDirectoryTest, KeepsWhatWasLookedUpWhileAnotherDeviceWasForgotten) {
+  InterruptedStore slow(store_);
+  // Some share the first one's place among the epochs, but not all of so many.
+  slow.meanwhile = [&] { directory_.Forget({"t", "other"}); };
+  for (const char* device : {"a", "b", "c"}) {
+    ASSERT_TRUE(directory_.Resolve(std::vector<DeviceKeyView>{{"t", device}}, slow).ok());
+  }
+  EXPECT_GE(directory_.stats().unknown, 1U);
+}
+
+TEST_F(DeviceDirectoryTest, TrustsWhatItKnowsForHalfASecondOnlyWhileNobodyTellsOfChanges) {
+  store_.Add("t", "a");
+  const std::vector<DeviceKeyView> keys = {{"t", "a"}, {"t", "x"}};
+  directory_.SetHearing(false);
+  Resolve(keys);
+  Resolve(keys);
+  EXPECT_THAT(store_.lookups, SizeIs(1));
+  clock_.Advance(microseconds(DeviceDirectory::kUnheardTtlUs));
+  Resolve(keys);
+  EXPECT_THAT(store_.lookups, SizeIs(2));
+  directory_.SetHearing(true);
+  Resolve(keys);
+  EXPECT_THAT(store_.lookups, SizeIs(3)) << "what changed before is not told any more";
+  clock_.Advance(microseconds(DeviceDirectory::kUnheardTtlUs));
+  Resolve(keys);
+  EXPECT_THAT(store_.lookups, SizeIs(3));
 }
 
 }  // namespace

@@ -329,6 +329,15 @@ TEST(Conninfo, IsTheUrlWhereThereIsOne) {
             "postgresql://u@h/d");
 }
 
+TEST(Conninfo, IsTheSameForListeningUnlessSaidOtherwise) {
+  EXPECT_EQ(Loaded({{"DATABASE_URL", "postgresql://u@pooler/d"}}).ListenConninfo(),
+            "postgresql://u@pooler/d");
+  const Settings s = Loaded({{"DATABASE_URL", "postgresql://u@pooler/d"},
+                             {"LISTEN_DATABASE_URL", "postgresql://u@server/d"}});
+  EXPECT_EQ(s.ListenConninfo(), "postgresql://u@server/d");
+  EXPECT_EQ(s.Conninfo(), "postgresql://u@pooler/d");
+}
+
 TEST(SettingsTable, MarksExactlyTheSecretsAndWhatMayBeReloaded) {
   std::set<std::string> secret;
   std::set<std::string> reloadable;
@@ -336,7 +345,8 @@ TEST(SettingsTable, MarksExactlyTheSecretsAndWhatMayBeReloaded) {
     if (setting.secret) secret.insert(setting.name);
     if (setting.reloadable) reloadable.insert(setting.name);
   }
-  EXPECT_THAT(secret, ElementsAre("DATABASE_URL", "MQTT_PASSWORD", "PG_PASS"));
+  EXPECT_THAT(secret,
+              ElementsAre("DATABASE_URL", "LISTEN_DATABASE_URL", "MQTT_PASSWORD", "PG_PASS"));
   EXPECT_THAT(reloadable, ElementsAre("MAX_PAYLOAD_BYTES", "RATE_LIMIT_BURST", "RATE_LIMIT_RPS",
                                       "STORE_REJECTS"));
 }

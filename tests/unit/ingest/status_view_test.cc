@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "ingest/metrics_page.h"
+#include "ingest/registry_changes.h"
 #include "ingest/stage_metrics.h"
 #include "tests/support/fake_mqtt_client.h"
 #include "tests/support/ingest_fixture.h"
@@ -61,9 +62,16 @@ class StatusViewTest : public testing::Test {
   prometheus::Registry registry_;
   StageMetrics stages_{registry_};
   StatusView ViewIn(IdentityMode mode) {
-    return {service_,         mode,           *spool_.spool, accounting_, health_,   subscriber_,
-            parts_.directory, parts_.limiter, parts_.flood,  phase_,      draining_, spool_.clock};
+    return {service_,         mode,      *spool_.spool,  accounting_,  health_, subscriber_,
+            parts_.directory, listener_, parts_.limiter, parts_.flood, phase_,  draining_,
+            spool_.clock};
   }
+  const Settings settings_;
+  RuntimeSettings runtime_;
+  Housekeeper housekeeper_{settings_,      *spool_.spool, runtime_,
+                           parts_.limiter, health_,       parts_.clock};
+  RegistryChanges changes_{parts_.directory, housekeeper_, health_};
+  ChangeListener listener_{{}, changes_};  // not started
   const StatusView view_ = ViewIn(IdentityMode::kStamp);
 };
 
