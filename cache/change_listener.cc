@@ -121,7 +121,8 @@ PgStatus ChangeListener::Connect() {
                                     kCountTriggers);
   if (!triggers.ok()) return triggers.error().During("listening");
   if (triggers->Int(0, 0) != kTriggers) {
-    return Because("the database lacks the triggers that tell: run sluice migrate");
+    return Because(
+        "triggers that tell of changes are missing or disabled (sluice migrate makes them)");
   }
   return PgOk{};
 }
