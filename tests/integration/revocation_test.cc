@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -116,7 +117,8 @@ TEST_F(Revocation, OfADeviceThatPublishesIsHeededWithinASecond) {
   Start();
   constexpr int kAtOnce = 10;
   const int rounds = Repetitions(1, 10);
-  int64_t latest = 0;
+  // Below 0: even what arrived shortly before the change was judged after it.
+  int64_t latest = std::numeric_limits<int64_t>::min();
   int64_t rows = 0;
   for (int round = 0; round < rounds; ++round) {
     std::vector<std::string> devices;
@@ -142,7 +144,7 @@ TEST_F(Revocation, OfADeviceThatPublishesIsHeededWithinASecond) {
     EXPECT_LE(latest, kSecond);
   }
   std::printf(
-      "%d devices revoked, %lld messages accepted before; the last came %.1f ms after the "
+      "%d devices revoked, %lld messages accepted before; the last came %+.1f ms after the "
       "UPDATE was sent\n",
       rounds * kAtOnce, static_cast<long long>(rows), static_cast<double>(latest) / 1e3);
 }
@@ -152,13 +154,13 @@ TEST_F(Revocation, AnotherTokenTakesTheOldOnesPlaceWithinASecond) {
   Start();
   Stream device(stack_, "rotated", {Payload("tok-apple", 1), Payload("tok-pear", 2)});
   ASSERT_TRUE(SoonSome(Rows("rotated", 1), 50));
+  EXPECT_EQ(stack_.Count(Rows("rotated", 2)), 0);
   const UnixMicros changed =
       Change("UPDATE device_registry SET provision_token_hash = encode(sha256('tok-pear'), 'hex')");
   Settle();
   EXPECT_LE(Arrived("max", "rotated", 1) - changed, kSecond);
   ASSERT_TRUE(SoonSome(Rows("rotated", 2)));
   EXPECT_LE(Arrived("min", "rotated", 2) - changed, kSecond);
-  EXPECT_GE(Arrived("min", "rotated", 2), changed);
 }
 
 TEST_F(Revocation, ANewDeviceIsKnownWithinASecondThoughItWasUnknownBefore) {
