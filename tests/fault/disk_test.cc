@@ -75,11 +75,12 @@ void FillTheDiskAgainAndAgain(Scenario& scenario, const std::string& segment_byt
   for (int i = 0; i < Repetitions(1, 20); ++i) {
     std::this_thread::sleep_for(RandomMoment(100, 600));
     const size_t log_read = rig.stack().log().size();
-    disk.Fill();
     std::string said;
-    // By /ready, or by a daemon that had to stop: two rolls came before it looked.
+    // By /ready, or by a daemon that had to stop: two rolls came before it looked. What the spool
+    // gives back meanwhile is taken, too.
     ASSERT_TRUE(Eventually(
         [&] {
+          disk.Fill();
           said = rig.NotReadyBecause() + rig.stack().log().substr(log_read);
           KeepRunning(rig);
           return said.find("No space left on device") != std::string::npos;
@@ -134,9 +135,12 @@ TEST(FullDisk, FullOfTheSpoolItselfDrainsAndGoesOn) {
     rig.StartFleet(6000);
     rig.database_line().Refuse(true);
     rig.database_line().CutAll();
+    // By /ready, or by a daemon that had to stop and now waits for PostgreSQL.
+    const size_t log_read = rig.stack().log().size();
     ASSERT_TRUE(Eventually([&] {
+      const std::string said = rig.NotReadyBecause() + rig.stack().log().substr(log_read);
       KeepRunning(rig);
-      return rig.NotReadyBecause().find("No space left") != std::string::npos;
+      return said.find("No space left") != std::string::npos;
     }));
     disk.Fill();  // to the last page
     rig.FinishFleet();
