@@ -1,10 +1,22 @@
 #include "auth/authenticator.h"
 
+#include <algorithm>
+
 namespace sluice {
 namespace {
 
 bool TokenIsWrong(const DeviceRecord& device, const std::optional<Sha256Digest>& token) {
   return token && device.token_hash && !DigestsEqual(*token, *device.token_hash);
+}
+
+bool HasCertificate(const DeviceRecord& device, const std::optional<StampClaim>& stamped,
+                    UnixMicros received) {
+  if (stamped && stamped->method != StampMethod::kCert) return false;
+  return std::any_of(device.certificates.begin(), device.certificates.end(),
+                     [&](const DeviceRecord::Certificate& certificate) {
+                       return certificate.until > received &&
+                              (!stamped || stamped->certificate == certificate.fingerprint);
+                     });
 }
 
 // `logged_in`: the broker's plugin has seen the right token at login.
@@ -20,9 +32,9 @@ std::optional<Reason> CheckToken(const DeviceRecord& device,
 
 std::optional<Reason> Authenticate(const AuthPolicy& policy, const DeviceRecord& device,
                                    const std::optional<Sha256Digest>& token,
-                                   std::optional<StampMethod> stamped, UnixMicros received) {
-  const bool logged_in = stamped == StampMethod::kToken;
-  if (policy.certificates && !logged_in && device.certificate_until > received) {
+                                   const std::optional<StampClaim>& stamped, UnixMicros received) {
+  const bool logged_in = stamped && stamped->method == StampMethod::kToken;
+  if (policy.certificates && HasCertificate(device, stamped, received)) {
     if (!stamped && TokenIsWrong(device, token)) return Reason::kTokenInvalid;
     return std::nullopt;
   }

@@ -21,15 +21,15 @@ struct AuthPolicy {
 };
 
 // Nothing when authenticated, else the reason. `token` is the digest of the payload's token, if it
-// had one; `stamped` is how the broker's plugin came to know the sender, nothing where only the
-// topic says who speaks; `received` is when the message arrived: a certificate must have been valid
-// then.
+// had one; `stamped` is what the broker's plugin knows of the sender, nothing where only the topic
+// says who speaks; `received` is when the message arrived: a certificate must have been valid then.
 //
-// An ACTIVE, unexpired certificate is enough, unless the stamp says that another proof was shown.
-// Where only the topic says who is speaking, a wrong token beside it speaks against it and wins.
+// An ACTIVE, unexpired certificate is enough: the one that the stamp names, none if it names
+// another proof, or any where only the topic says who is speaking. There a wrong token beside it
+// speaks against it and wins.
 // A login with the token counts as the token; a wrong one in the payload wins over it.
 std::optional<Reason> Authenticate(const AuthPolicy& policy, const DeviceRecord& device,
                                    const std::optional<Sha256Digest>& token,
-                                   std::optional<StampMethod> stamped, UnixMicros received);
+                                   const std::optional<StampClaim>& stamped, UnixMicros received);
 
 }  // namespace sluice

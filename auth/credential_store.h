@@ -27,9 +27,13 @@ struct DeviceRecord {
   bool active = false;  // status is exactly ACTIVE
   Subscription subscription = Subscription::kOpen;
   std::optional<Sha256Digest> token_hash;
-  bool has_certificate = false;      // of any status
-  UnixMicros certificate_until = 0;  // an ACTIVE certificate's latest not_after; 0: no ACTIVE one
-  bool location_follows_device = false;  // location_source is NULL or 'auto'
+  bool has_certificate = false;  // of any status
+  struct Certificate {
+    Sha256Digest fingerprint;  // zeros, which no certificate has, when the table's text is none
+    UnixMicros until;          // not_after
+  };
+  std::vector<Certificate> certificates;  // those that are ACTIVE and have begun
+  bool location_follows_device = false;   // location_source is NULL or 'auto'
   std::optional<double> latitude;
   std::optional<double> longitude;
 };

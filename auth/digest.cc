@@ -6,6 +6,7 @@
 #include "base/escape.h"
 
 namespace sluice {
+
 Sha256Digest Sha256(std::string_view text) {
   Sha256Digest digest;
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());

@@ -1,4 +1,5 @@
-// SHA-256 digests of provision tokens, as device_registry.provision_token_hash holds them.
+// SHA-256 digests: of provision tokens, as device_registry.provision_token_hash holds them, and of
+// certificates, their fingerprints.
 #pragma once
 
 #include <array>

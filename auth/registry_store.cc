@@ -1,23 +1,27 @@
 #include "auth/registry_store.h"
 
+#include <charconv>
+
 #include "base/log.h"
 
 namespace sluice {
 namespace {
 
-// Keys arrive as two text arrays; ORDINALITY gives the answers their places. Certificates are
-// looked at by device only: which of several is newest does not matter, whether one is good does.
+// Keys arrive as two text arrays; ORDINALITY gives the answers their places. Certificates come as
+// "fingerprint=not_after" with a space after each; some tools write colons into fingerprints.
 constexpr const char* kLookupSql = R"sql(
 SELECT k.ord, r.site_id, r.status = 'ACTIVE', s.status, r.provision_token_hash,
-       c.any_certificate, c.valid_until, r.location_source IS NULL OR r.location_source = 'auto',
+       c.any_certificate, c.active, r.location_source IS NULL OR r.location_source = 'auto',
        r.latitude, r.longitude
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, device_id, ord)
 JOIN device_registry r ON r.tenant_id = k.tenant_id AND r.device_id = k.device_id
 LEFT JOIN subscriptions s ON s.subscription_id = r.subscription_id
 CROSS JOIN LATERAL (
   SELECT count(*) > 0 AS any_certificate,
-         (extract(epoch FROM max(d.not_after) FILTER (
-            WHERE d.status = 'ACTIVE' AND d.not_before <= now())) * 1000000)::bigint AS valid_until
+         string_agg(translate(d.fingerprint_sha256, ': ', '') || '=' || (extract(epoch FROM
+                      least(d.not_after, '9999-01-01 00:00Z')) * 1000000)::bigint || ' ', '')
+           FILTER (WHERE d.status = 'ACTIVE' AND d.not_before <= now() AND d.not_after > now())
+           AS active
   FROM device_certificates d
   WHERE d.tenant_id = k.tenant_id AND d.device_id = k.device_id) c)sql";
 
@@ -29,7 +33,7 @@ enum : int {
   kSubStatus,
   kTokenHash,
   kAnyCert,
-  kValidUntil,
+  kCertificates,
   kAuto,
   kLat,
   kLng
@@ -58,6 +62,21 @@ Subscription SubscriptionFrom(std::string_view status) {
   return Subscription::kOpen;
 }
 
+std::vector<DeviceRecord::Certificate> CertificatesFrom(std::string_view text) {
+  std::vector<DeviceRecord::Certificate> certificates;
+  while (!text.empty()) {
+    const size_t end = text.find(' ');
+    const std::string_view entry = text.substr(0, end);
+    const size_t equals = entry.rfind('=');
+    DeviceRecord::Certificate certificate{};
+    certificate.fingerprint = DigestFromHex(entry.substr(0, equals)).value_or(Sha256Digest{});
+    std::from_chars(entry.data() + equals + 1, entry.data() + entry.size(), certificate.until);
+    certificates.push_back(certificate);
+    text.remove_prefix(end + 1);
+  }
+  return certificates;
+}
+
 DeviceRef RecordFrom(const PgRows& rows, int row) {
   auto record = std::make_shared<DeviceRecord>();
   record->site_id = rows.Text(row, kSite);
@@ -65,7 +84,7 @@ DeviceRef RecordFrom(const PgRows& rows, int row) {
   record->subscription = SubscriptionFrom(rows.Text(row, kSubStatus));
   record->token_hash = DigestFromHex(rows.Text(row, kTokenHash));
   record->has_certificate = rows.Bool(row, kAnyCert);
-  record->certificate_until = rows.Int(row, kValidUntil);
+  record->certificates = CertificatesFrom(rows.Text(row, kCertificates));
   record->location_follows_device = rows.Bool(row, kAuto);
   if (!rows.IsNull(row, kLat)) record->latitude = rows.Double(row, kLat);
   if (!rows.IsNull(row, kLng)) record->longitude = rows.Double(row, kLng);

@@ -14,14 +14,11 @@
 namespace sluice {
 namespace {
 
-using Digest = std::array<unsigned char, SHA256_DIGEST_LENGTH>;
-
 constexpr size_t kBlockBytes = 64;  // SHA-256's
 constexpr size_t kMinKeyDigits = 64;
 constexpr size_t kMaxKeyDigits = 256;
 constexpr size_t kMaxKeys = 2;
 constexpr size_t kMaxFileBytes = 2 * (kMaxKeyDigits + 1);
-constexpr size_t kMacDigits = 64;
 constexpr std::string_view kVersion = "1 ";
 constexpr std::array<std::pair<std::string_view, StampMethod>, 3> kMethods = {{
     {"cert", StampMethod::kCert},
@@ -38,30 +35,47 @@ void AddLine(SHA256_CTX* state, std::string_view line) {
   Add(state, "\n");
 }
 
-std::string_view Bytes(const Digest& digest) {
+std::string_view Bytes(const Sha256Digest& digest) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
 }
 
-Digest Finish(SHA256_CTX* state) {
-  Digest digest;
+Sha256Digest Finish(SHA256_CTX* state) {
+  Sha256Digest digest;
   SHA256_Final(digest.data(), state);
   return digest;
-}
-
-Digest HashOf(std::string_view bytes) {
-  SHA256_CTX state;
-  SHA256_Init(&state);
-  Add(&state, bytes);
-  return Finish(&state);
-}
-
-bool HasUpperCase(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
 }
 
 bool Fits(StampMethod method, std::string_view identity) {
   return method == StampMethod::kAccount ? IsAccountName(identity)
                                          : ParseDeviceIdentity(identity).has_value();
+}
+
+// How the method stands in the stamp.
+std::string MethodWord(const StampClaim& claim) {
+  std::string word(StampMethodName(claim.method));
+  if (claim.method == StampMethod::kCert) word.append(":").append(DigestToHex(claim.certificate));
+  return word;
+}
+
+// One spelling of hexadecimal, so that two stamps are equal when their text is.
+std::optional<Sha256Digest> DigestFromLowerHex(std::string_view hex) {
+  const bool upper =
+      std::any_of(hex.begin(), hex.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+  return upper ? std::nullopt : DigestFromHex(hex);
+}
+
+// False when it is no method.
+bool ParseMethod(std::string_view word, StampClaim* claim) {
+  const size_t colon = std::min(word.find(':'), word.size());
+  const auto* const known = std::find_if(kMethods.begin(), kMethods.end(), [&](const auto& entry) {
+    return entry.first == word.substr(0, colon);
+  });
+  if (known == kMethods.end()) return false;
+  claim->method = known->second;
+  if (claim->method != StampMethod::kCert) return colon == word.size();
+  const auto certificate = DigestFromLowerHex(word.substr(std::min(colon + 1, word.size())));
+  if (certificate) claim->certificate = *certificate;
+  return certificate.has_value();
 }
 
 // Takes the word before the next space, and the space, off the front of *rest.
@@ -94,7 +108,7 @@ std::string_view StampMethodName(StampMethod method) {
 StampKeys::Key StampKeys::Prepare(std::string_view bytes) {
   std::array<unsigned char, kBlockBytes> block{};
   if (bytes.size() > block.size()) {
-    const Digest digest = HashOf(bytes);
+    const Sha256Digest digest = Sha256(bytes);
     std::copy(digest.begin(), digest.end(), block.begin());
   } else {
     std::copy(bytes.begin(), bytes.end(), block.begin());
@@ -142,11 +156,12 @@ Result<StampKeys> StampKeys::Load(const std::string& path) {
 namespace {
 
 // The MAC under the key whose two states are given.
-Digest Mac(SHA256_CTX inner, SHA256_CTX outer, const StampClaim& claim, std::string_view topic,
-           const Digest& payload_hash) {
+Sha256Digest Mac(SHA256_CTX inner, SHA256_CTX outer, std::string_view method,
+                 std::string_view identity, std::string_view topic,
+                 const Sha256Digest& payload_hash) {
   AddLine(&inner, "sluice-stamp 1");
-  AddLine(&inner, StampMethodName(claim.method));
-  AddLine(&inner, claim.identity);
+  AddLine(&inner, method);
+  AddLine(&inner, identity);
   AddLine(&inner, topic);
   Add(&inner, Bytes(payload_hash));
   Add(&outer, Bytes(Finish(&inner)));
@@ -155,14 +170,18 @@ Digest Mac(SHA256_CTX inner, SHA256_CTX outer, const StampClaim& claim, std::str
 
 }  // namespace
 
-std::optional<std::string> StampKeys::Sign(StampMethod method, std::string_view identity,
-                                           std::string_view topic, std::string_view payload) const {
-  if (topic.find('\n') != std::string_view::npos || !Fits(method, identity)) return std::nullopt;
+std::optional<std::string> StampKeys::Sign(const StampClaim& claim, std::string_view topic,
+                                           std::string_view payload) const {
+  if (topic.find('\n') != std::string_view::npos || !Fits(claim.method, claim.identity)) {
+    return std::nullopt;
+  }
+  const std::string method = MethodWord(claim);
   const Key& key = keys_.front();
-  const Digest mac = Mac(key.inner, key.outer, {method, identity}, topic, HashOf(payload));
+  const Sha256Digest mac =
+      Mac(key.inner, key.outer, method, claim.identity, topic, Sha256(payload));
   std::string stamp(kVersion);
-  stamp.append(StampMethodName(method)).append(" ").append(identity).append(" ");
-  return stamp + ToHex(Bytes(mac));
+  stamp.append(method).append(" ").append(claim.identity).append(" ");
+  return stamp + DigestToHex(mac);
 }
 
 std::optional<StampClaim> StampKeys::Verify(std::string_view topic, std::string_view payload,
@@ -172,21 +191,15 @@ std::optional<StampClaim> StampKeys::Verify(std::string_view topic, std::string_
   }
   std::string_view rest = stamp.substr(kVersion.size());
   const std::string_view method = NextWord(&rest);
-  const auto* const known = std::find_if(kMethods.begin(), kMethods.end(),
-                                         [&](const auto& entry) { return entry.first == method; });
-  if (known == kMethods.end()) return std::nullopt;
-  const StampClaim claim{known->second, NextWord(&rest)};
-  Digest given;
-  static_assert(kMacDigits == 2 * sizeof(given));
-  // One spelling each, so that two stamps are equal when their text is.
-  if (!Fits(claim.method, claim.identity) || HasUpperCase(rest) ||
-      !FromHex(rest, given.data(), given.size())) {
-    return std::nullopt;
-  }
-  const Digest payload_hash = HashOf(payload);
+  StampClaim claim{};
+  if (!ParseMethod(method, &claim)) return std::nullopt;
+  claim.identity = NextWord(&rest);
+  const auto given = DigestFromLowerHex(rest);
+  if (!given || !Fits(claim.method, claim.identity)) return std::nullopt;
+  const Sha256Digest payload_hash = Sha256(payload);
   for (const Key& key : keys_) {
-    const Digest mac = Mac(key.inner, key.outer, claim, topic, payload_hash);
-    if (CRYPTO_memcmp(mac.data(), given.data(), mac.size()) == 0) return claim;
+    const Sha256Digest mac = Mac(key.inner, key.outer, method, claim.identity, topic, payload_hash);
+    if (DigestsEqual(mac, *given)) return claim;
   }
   return std::nullopt;
 }

@@ -5,7 +5,8 @@
 //
 //   1 <method> <identity> <MAC>
 //
-//   method    cert     the client proved its identity with a TLS certificate
+//   method    cert:F   the client proved its identity with the TLS certificate whose fingerprint
+//                      (SHA-256 of the DER) is F, 64 lower-case hexadecimal digits
 //             token    it logged in with tenant/device and its provision token
 //             account  it is a service; the identity is the account's name
 //   identity  see auth/identity.h
@@ -28,6 +29,7 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/digest.h"
 #include "base/status.h"
 
 namespace sluice {
@@ -39,10 +41,11 @@ bool IsStampProperty(std::string_view name);
 enum class StampMethod { kCert, kToken, kAccount };
 std::string_view StampMethodName(StampMethod method);  // "cert" …
 
-// What a genuine stamp says. The identity is a view into the stamp's text.
+// What a stamp says. That of a genuine one is a view into its text.
 struct StampClaim {
   StampMethod method;
   std::string_view identity;
+  Sha256Digest certificate = {};  // its fingerprint, with kCert; else zeros
 };
 
 // The keys. Immutable once made, so any thread may use them; copies are independent.
@@ -54,8 +57,8 @@ class StampKeys {
   static Result<StampKeys> Load(const std::string& path);
 
   // The stamp, or nothing when the topic holds a newline or the identity does not fit the method.
-  std::optional<std::string> Sign(StampMethod method, std::string_view identity,
-                                  std::string_view topic, std::string_view payload) const;
+  std::optional<std::string> Sign(const StampClaim& claim, std::string_view topic,
+                                  std::string_view payload) const;
 
   // What the stamp claims, if one of the keys made it for this very topic and payload; nothing
   // when it is forged, damaged or of another version. Allocates nothing; compares in constant time.

@@ -159,8 +159,8 @@ std::optional<Reason> Pipeline::Check(const Message& message, const Batch& batch
   if (device.site_id != batch.SiteOf(message)) return Reason::kSiteMismatch;
   if (const auto reason = CheckSender(message)) return reason;
   const AuthPolicy& policy = shared_.options.auth;
-  std::optional<StampMethod> stamped;
-  if (policy.identity == IdentityMode::kStamp) stamped = message.claim->method;
+  std::optional<StampClaim> stamped;
+  if (policy.identity == IdentityMode::kStamp) stamped = message.claim;
   if (const auto reason =
           Authenticate(policy, device, message.token, stamped, message.record->received)) {
     return reason;

@@ -8,10 +8,17 @@
 namespace sluice {
 namespace {
 
+bool Has(const DeviceFacts& facts, const Sha256Digest& certificate) {
+  return std::find(facts.certificates.begin(), facts.certificates.end(), certificate) !=
+         facts.certificates.end();
+}
+
 // True when a session that the facts of `before` allowed must not go on under `after`.
 bool Lost(const DeviceFacts& before, const DeviceFacts& after) {
-  return (before.active && !after.active) || (before.certificate && !after.certificate) ||
-         (before.token_hash && before.token_hash != after.token_hash);
+  return (before.active && !after.active) ||
+         (before.token_hash && before.token_hash != after.token_hash) ||
+         !std::all_of(before.certificates.begin(), before.certificates.end(),
+                      [&](const Sha256Digest& one) { return Has(after, one); });
 }
 
 }  // namespace
@@ -32,7 +39,7 @@ DeviceRoster::Entry* DeviceRoster::Find(std::string_view identity, int64_t now) 
 
 bool DeviceRoster::Meets(const DeviceFacts& facts, Need need) {
   return need == Need::kNothing ||
-         (facts.active && (facts.certificate || need != Need::kCertificate));
+         (facts.active && (!facts.certificates.empty() || need != Need::kCertificate));
 }
 
 void DeviceRoster::Ask(std::string_view identity, Need need) {
@@ -72,16 +79,17 @@ DeviceRoster::Verdict DeviceRoster::JudgeToken(std::string_view identity, std::s
   return good ? Verdict::kGood : Verdict::kBad;
 }
 
-DeviceRoster::Verdict DeviceRoster::JudgeSession(std::string_view identity, bool by_certificate,
+DeviceRoster::Verdict DeviceRoster::JudgeSession(std::string_view identity,
+                                                 const std::optional<Sha256Digest>& certificate,
                                                  int64_t now) {
-  const Need need = by_certificate ? Need::kCertificate : Need::kActive;
   std::lock_guard lock(mutex_);
   const Entry* entry = Find(identity, now);
   if (entry == nullptr) {
-    Ask(identity, need);
+    Ask(identity, certificate ? Need::kCertificate : Need::kActive);
     return Verdict::kUnknown;
   }
-  return Meets(entry->facts, need) ? Verdict::kGood : Verdict::kBad;
+  const bool proven = !certificate || Has(entry->facts, *certificate);
+  return entry->facts.active && proven ? Verdict::kGood : Verdict::kBad;
 }
 
 std::vector<std::string> DeviceRoster::TakeKicks(size_t max) {

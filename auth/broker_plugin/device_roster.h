@@ -19,8 +19,8 @@ namespace sluice {
 
 // What the registry says about one device.
 struct DeviceFacts {
-  bool active = false;       // registered, and its status is ACTIVE
-  bool certificate = false;  // it has an ACTIVE certificate that is valid now
+  bool active = false;                          // registered, and its status is ACTIVE
+  std::vector<Sha256Digest> certificates = {};  // fingerprints of those that are ACTIVE and valid
   std::optional<Sha256Digest> token_hash = {};
 };
 
@@ -45,9 +45,10 @@ class DeviceRoster {
 
   // May this device log in with this token? Costs nothing but a hash.
   Verdict JudgeToken(std::string_view identity, std::string_view token, int64_t now);
-  // May this device, proven by a certificate or logged in before, go on? By the last known facts,
-  // however old.
-  Verdict JudgeSession(std::string_view identity, bool by_certificate, int64_t now);
+  // May this device, proven by the certificate of that fingerprint or, without one, logged in
+  // before, go on? By the last known facts, however old.
+  Verdict JudgeSession(std::string_view identity, const std::optional<Sha256Digest>& certificate,
+                       int64_t now);
 
   // Names to disconnect: devices that became bad, or other than they were. At most `max`; the rest
   // comes with the next call.

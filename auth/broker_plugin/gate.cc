@@ -42,7 +42,7 @@ std::optional<Principal> Gate::WhoIs(const ClientFacts& client) const {
   const std::string_view name = *client.username;
   if (client.has_certificate) {
     if (client.common_name != name || !ParseDeviceIdentity(name)) return std::nullopt;
-    return Principal{StampMethod::kCert, name};
+    return Principal{StampMethod::kCert, name, client.fingerprint};
   }
   if (ParseDeviceIdentity(name)) return Principal{StampMethod::kToken, name};
   if (rules_.HasAccount(name)) return Principal{StampMethod::kAccount, name};
@@ -51,8 +51,9 @@ std::optional<Principal> Gate::WhoIs(const ClientFacts& client) const {
 
 bool Gate::SessionStands(const Principal& principal, int64_t now) {
   if (roster_ == nullptr || principal.method == StampMethod::kAccount) return true;
-  const bool by_certificate = principal.method == StampMethod::kCert;
-  return roster_->JudgeSession(principal.identity, by_certificate, now) != Verdict::kBad;
+  std::optional<Sha256Digest> certificate;
+  if (principal.method == StampMethod::kCert) certificate = principal.certificate;
+  return roster_->JudgeSession(principal.identity, certificate, now) != Verdict::kBad;
 }
 
 bool Gate::May(const Principal& principal, Access access, std::string_view topic) const {
@@ -65,7 +66,7 @@ bool Gate::May(const Principal& principal, Access access, std::string_view topic
 
 std::optional<std::string> Gate::Stamp(const Principal& principal, std::string_view topic,
                                        std::string_view payload) const {
-  return keys_.Sign(principal.method, principal.identity, topic, payload);
+  return keys_.Sign(principal, topic, payload);
 }
 
 }  // namespace sluice

@@ -17,14 +17,12 @@ namespace sluice {
 struct ClientFacts {
   bool has_certificate = false;
   std::optional<std::string_view> common_name = {};  // see SoleCommonName; only with a certificate
+  Sha256Digest fingerprint = {};                     // the certificate's; only with one
   std::optional<std::string_view> username = {};
 };
 
-// Who a client is, once that is proven.
-struct Principal {
-  StampMethod method;
-  std::string_view identity;  // a view into ClientFacts
-};
+// Who a client is, once that is proven: what its messages' stamps say. A view into ClientFacts.
+using Principal = StampClaim;
 
 enum class LoginVerdict {
   kAccept,

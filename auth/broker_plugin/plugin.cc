@@ -76,7 +76,9 @@ class Client {
       : certificate_(static_cast<X509*>(mosquitto_client_certificate(client))) {
     facts_.username = Optional(mosquitto_client_username(client));
     facts_.has_certificate = certificate_ != nullptr;
-    if (certificate_ != nullptr) facts_.common_name = SoleCommonName(*certificate_);
+    if (certificate_ == nullptr) return;
+    facts_.common_name = SoleCommonName(*certificate_);
+    X509_digest(certificate_.get(), EVP_sha256(), facts_.fingerprint.data(), nullptr);
   }
   const ClientFacts& facts() const { return facts_; }
   // For a listener that asks for a certificate and leaves the naming to us.

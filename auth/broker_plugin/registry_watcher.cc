@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <utility>
@@ -25,14 +26,15 @@ constexpr size_t kMaxReports = 100;
 
 constexpr const char* kSql = R"sql(
 SELECT k.ord, r.status = 'ACTIVE', r.provision_token_hash,
-       EXISTS (SELECT FROM device_certificates c
-               WHERE c.tenant_id = k.tenant_id AND c.device_id = k.device_id
-                 AND c.status = 'ACTIVE' AND c.not_before <= now() AND c.not_after > now())
+       (SELECT string_agg(translate(c.fingerprint_sha256, ': ', ''), ' ')
+        FROM device_certificates c
+        WHERE c.tenant_id = k.tenant_id AND c.device_id = k.device_id
+          AND c.status = 'ACTIVE' AND c.not_before <= now() AND c.not_after > now())
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, device_id, ord)
 JOIN device_registry r ON r.tenant_id = k.tenant_id AND r.device_id = k.device_id)sql";
 
 // Column numbers of kSql.
-enum : int { kOrd, kActive, kTokenHash, kCertificate };
+enum : int { kOrd, kActive, kTokenHash, kCertificates };
 
 // PostgreSQL array literals of both halves. Nothing in an identity needs escaping; the quotes are
 // for a tenant called NULL.
@@ -46,6 +48,17 @@ std::pair<std::string, std::string> ArrayLiterals(const std::vector<std::string>
     devices.append(comma).append(identity, slash + 1).append("\"");
   }
   return {tenants + "}", devices + "}"};
+}
+
+// What is no fingerprint in the table proves nobody.
+std::vector<Sha256Digest> FingerprintsFrom(std::string_view text) {
+  std::vector<Sha256Digest> fingerprints;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    if (const auto one = DigestFromHex(text.substr(0, end))) fingerprints.push_back(*one);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return fingerprints;
 }
 
 }  // namespace
@@ -118,7 +131,7 @@ bool RegistryWatcher::LookUp() {
   for (int row = 0; row < rows->size(); ++row) {
     facts[static_cast<size_t>(rows->Int(row, kOrd)) - 1] =
         DeviceFacts{.active = rows->Bool(row, kActive),
-                    .certificate = rows->Bool(row, kCertificate),
+                    .certificates = FingerprintsFrom(rows->Text(row, kCertificates)),
                     .token_hash = DigestFromHex(rows->Text(row, kTokenHash))};
   }
   for (size_t i = 0; i < identities.size(); ++i) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,10 +57,16 @@ class BrokerWithPlugin {
   std::string Read(const std::string& name) const { return ReadFile(directory_.Path(name)); }
   StampKeys Keys() const { return *StampKeys::Load(directory_.Path("key")); }
 
+  // The certificate of that name, always the same.
+  const RawTls& Certificate(const std::string& name) {
+    const auto found = certificates_.find(name);
+    if (found != certificates_.end()) return found->second;
+    return certificates_.emplace(name, pki.Client({{name}})).first->second;
+  }
   // A certificate's client, connected.
   std::unique_ptr<RawMqtt> Device(const std::string& name, RawConnect connect = {}) {
     if (connect.client_id == "raw") connect.client_id = name;
-    auto client = std::make_unique<RawMqtt>(named_port, pki.Client({{name}}));
+    auto client = std::make_unique<RawMqtt>(named_port, Certificate(name));
     EXPECT_EQ(client->Connect(connect), 0) << server->Log();
     return client;
   }
@@ -96,6 +103,7 @@ class BrokerWithPlugin {
 
  private:
   TempDir directory_;
+  std::map<std::string, RawTls> certificates_;
 };
 
 inline std::string StampOf(const RawMessage& message) {

@@ -41,11 +41,14 @@ class BrokerPluginRegistry : public ::testing::Test {
         "provision_token_hash) VALUES ('t1', '" +
         device + "', 's', 'ACTIVE', '" + DigestToHex(Sha256(token)) + "')");
   }
+  static Sha256Digest Fingerprint(const std::string& device) {
+    return FingerprintOf(broker_->Certificate("t1/" + device).certificate_file);
+  }
   void Certify(const std::string& device, const std::string& status = "ACTIVE") {
     Execute(
         "INSERT INTO device_certificates (tenant_id, device_id, cert_pem, fingerprint_sha256, "
         "common_name, issuer, serial_number, status, not_before, not_after) VALUES ('t1', '" +
-        device + "', '', '" + device + "', '', '', '', '" + status +
+        device + "', '', '" + DigestToHex(Fingerprint(device)) + "', '', '', '', '" + status +
         "', now() - interval '1 day', now() + interval '1 day')");
   }
   // As a superuser may, and as in a database that was migrated no further.
@@ -189,8 +192,23 @@ TEST_F(BrokerPluginRegistry, LetsACertificateGoOnUntilItIsRevoked) {
   auto again = broker_->Device("t1/cert");
   EXPECT_NE(again->Subscribe("tenant/t1/device/cert/commands"), 1);
   EXPECT_TRUE(again->WaitUntilClosed());
-  RawMqtt named_by_plugin(broker_->unnamed_port, broker_->pki.Client({{"t1/cert"}}));
+  RawMqtt named_by_plugin(broker_->unnamed_port, broker_->Certificate("t1/cert"));
   EXPECT_EQ(named_by_plugin.Connect({}), kNotAuthorized5);
+}
+
+TEST_F(BrokerPluginRegistry, KnowsWhichOfADevicesCertificatesIsRevoked) {
+  Register("two", "x");
+  Certify("two");
+  auto watcher = broker_->Watcher();
+  const RawTls other = broker_->pki.Client({{"t1/two"}});
+  const RawPublish publish{.topic = "tenant/t1/device/two/telemetry"};
+  auto device = broker_->Device("t1/two");
+  EXPECT_EQ(device->Publish(publish), 0);
+  std::this_thread::sleep_for(seconds(1));  // the registry's answer is in
+  RawMqtt stranger(broker_->named_port, other);
+  EXPECT_EQ(stranger.Connect({.client_id = "other"}), 0);
+  EXPECT_EQ(stranger.Publish(publish), kNotAuthorized5);
+  EXPECT_EQ(device->Publish(publish), 0);
 }
 
 TEST_F(BrokerPluginRegistry, LetsNobodyNewInWhileTheDatabaseIsAway) {

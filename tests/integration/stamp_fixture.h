@@ -18,6 +18,9 @@ namespace sluice::testing {
 inline const std::string kKey = std::string(64, '7') + "\n";  // BrokerWithPlugin's, too
 inline const std::string kNewKey = std::string(64, '8') + "\n";
 
+// The fingerprint of certified's certificate, unless a test has a real one.
+inline const Sha256Digest kCertificate = Sha256("a certificate");
+
 inline std::string TopicOf(const std::string& device) {
   return "tenant/orchard/device/" + device + "/telemetry";
 }
@@ -37,8 +40,10 @@ class StampedStack : public SluiceStack {
     Register({.device = "certified", .token = ""});
     Sql("INSERT INTO device_certificates (tenant_id, device_id, cert_pem, fingerprint_sha256, "
         "common_name, issuer, serial_number, status, not_before, not_after) VALUES ('orchard', "
-        "'certified', '', 'f', 'orchard/certified', 'ca', '01', 'ACTIVE', "
-        "now() - interval '1 day', now() + interval '1 day')");
+        "'certified', '', '" +
+        DigestToHex(kCertificate) +
+        "', 'orchard/certified', 'ca', '01', 'ACTIVE', now() - interval '1 day', "
+        "now() + interval '1 day')");
   }
 
   void WriteKeys(const std::string& text) {

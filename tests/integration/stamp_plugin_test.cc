@@ -18,6 +18,9 @@ class StampPlugin : public ::testing::Test {
     stack_.env()["MQTT_PORT"] = std::to_string(broker_.server->port());
     stack_.env()["MQTT_USERNAME"] = "sluice";
     stack_.env()["MQTT_PASSWORD"] = "pw";
+    const RawTls& certificate = broker_.Certificate("orchard/certified");
+    stack_.Sql("UPDATE device_certificates SET fingerprint_sha256 = '" +
+               DigestToHex(FingerprintOf(certificate.certificate_file)) + "'");
     stack_.Start();
   }
 

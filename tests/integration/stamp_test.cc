@@ -20,7 +20,8 @@ class StampTest : public ::testing::Test {
   }
   static std::string Sign(const StampKeys& keys, int seq, const std::string& device = "certified",
                           StampMethod method = StampMethod::kCert) {
-    return *keys.Sign(method, "orchard/" + device, TopicOf(device), PayloadOf(seq));
+    const std::string identity = "orchard/" + device;
+    return *keys.Sign({method, identity, kCertificate}, TopicOf(device), PayloadOf(seq));
   }
   void Publish(int seq, const Properties& properties, const std::string& device = "certified") {
     const RawPublish publish{
@@ -93,6 +94,24 @@ TEST_F(StampTest, IsRefusedUnlessItIsOneAndGenuine) {
   expect("accepted", crowd, "one among many properties");
 }
 
+TEST_F(StampTest, OfACertificateThatIsNotTheActiveOneProvesNothing) {
+  Start();
+  const StampKeys keys = stack_.Keys();
+  const std::string topic = TopicOf("certified");
+  const StampClaim old{StampMethod::kCert, "orchard/certified", Sha256("an older certificate")};
+  EXPECT_EQ(Judged(1, {{kProperty, *keys.Sign(old, topic, PayloadOf(1))}}),
+            "TOKEN_NOT_SET_IN_REGISTRY");
+  stack_.Sql(
+      "INSERT INTO device_certificates (tenant_id, device_id, cert_pem, fingerprint_sha256, "
+      "common_name, issuer, serial_number, not_before, not_after) VALUES ('orchard', 'certified', "
+      "'', upper('" +
+      DigestToHex(old.certificate) + "'), '', '', '', now() - interval '1 day', 'infinity')");
+  EXPECT_TRUE(Eventually([&, seq = 2]() mutable {
+    const std::string payload = PayloadOf(seq);
+    return Judged(seq++, {{kProperty, *keys.Sign(old, topic, payload)}}) == "accepted";
+  }));
+}
+
 TEST_F(StampTest, OfAnotherSenderNamesIt) {
   Start();
   const StampKeys keys = stack_.Keys();
@@ -103,7 +122,7 @@ TEST_F(StampTest, OfAnotherSenderNamesIt) {
   int seq = 0;
   for (const auto& [method, sender] : senders) {
     ++seq;
-    EXPECT_EQ(Judged(seq, {{kProperty, *keys.Sign(method, sender, topic, PayloadOf(seq))}}),
+    EXPECT_EQ(Judged(seq, {{kProperty, *keys.Sign({method, sender}, topic, PayloadOf(seq))}}),
               "IDENTITY_MISMATCH");
     EXPECT_EQ(stack_.Value("SELECT identity || ': ' || detail FROM quarantine_events ORDER BY "
                            "spool_seq DESC LIMIT 1"),

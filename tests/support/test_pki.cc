@@ -62,6 +62,17 @@ TestPki::TestPki() : ca_key_(EVP_EC_gen("P-256"), EVP_PKEY_free), ca_(nullptr, X
   Issue({{"localhost"}}, "server");
 }
 
+Sha256Digest FingerprintOf(const std::string& certificate_file) {
+  const std::unique_ptr<std::FILE, decltype(&std::fclose)> file(
+      std::fopen(certificate_file.c_str(), "r"), std::fclose);
+  Must(file != nullptr);
+  const Certificate certificate(PEM_read_X509(file.get(), nullptr, nullptr, nullptr), X509_free);
+  Must(certificate != nullptr);
+  Sha256Digest digest;
+  Must(X509_digest(certificate.get(), EVP_sha256(), digest.data(), nullptr) > 0);
+  return digest;
+}
+
 std::vector<std::string> TestPki::ServerLines() const {
   return {"cafile " + ca_file(), "certfile " + directory_.Path("server.pem"),
           "keyfile " + directory_.Path("server.key")};

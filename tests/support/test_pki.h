@@ -8,10 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "auth/digest.h"
 #include "tests/support/raw_mqtt.h"
 #include "tests/support/temp_dir.h"
 
 namespace sluice::testing {
+
+// SHA-256 of the certificate in a PEM file.
+Sha256Digest FingerprintOf(const std::string& certificate_file);
 
 struct TestName {
   std::string text;

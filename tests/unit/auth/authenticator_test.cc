@@ -11,16 +11,23 @@ constexpr UnixMicros kReceived = 1'700'000'000'000'000;
 
 enum class Hash { kNone, kApple };
 enum class Token { kNone, kApple, kPear };
-enum class Certificate { kNone, kRevoked, kExpired, kEndsNow, kActive };
+// kAnother: the device has an ACTIVE one, and shows another.
+enum class Certificate { kNone, kRevoked, kExpired, kEndsNow, kAnother, kActive };
+
+const Sha256Digest kShown = Sha256("the certificate that was shown");
+const Sha256Digest kHeld = Sha256("the certificate that the registry holds");
 
 std::optional<Reason> Judge(AuthPolicy policy, Hash hash, Token token, Certificate certificate,
-                            std::optional<StampMethod> stamped = {}) {
+                            std::optional<StampMethod> method = {}) {
   DeviceRecord device;
   if (hash == Hash::kApple) device.token_hash = Sha256("apple");
   device.has_certificate = certificate != Certificate::kNone;
-  if (certificate == Certificate::kExpired) device.certificate_until = kReceived - 1;
-  if (certificate == Certificate::kEndsNow) device.certificate_until = kReceived;
-  if (certificate == Certificate::kActive) device.certificate_until = kReceived + 1;
+  if (certificate == Certificate::kExpired) device.certificates = {{kShown, kReceived - 1}};
+  if (certificate == Certificate::kEndsNow) device.certificates = {{kShown, kReceived}};
+  if (certificate == Certificate::kActive) device.certificates = {{kShown, kReceived + 1}};
+  if (certificate == Certificate::kAnother) device.certificates = {{kHeld, kReceived + 1}};
+  std::optional<StampClaim> stamped;
+  if (method) stamped = {*method, "a/b", *method == StampMethod::kCert ? kShown : Sha256Digest{}};
   std::optional<Sha256Digest> digest;
   if (token != Token::kNone) digest = Sha256(token == Token::kApple ? "apple" : "pear");
   return Authenticate(policy, device, digest, stamped, kReceived);
@@ -122,8 +129,8 @@ TEST(Authenticator, TakesNoLoginForATokenThatTheRegistryDoesNotHave) {
 }
 
 TEST(Authenticator, TakesAStampedCertificateThatIsNotActiveForNothing) {
-  for (const Certificate useless :
-       {Certificate::kRevoked, Certificate::kExpired, Certificate::kEndsNow}) {
+  for (const Certificate useless : {Certificate::kRevoked, Certificate::kExpired,
+                                    Certificate::kEndsNow, Certificate::kAnother}) {
     ExpectAll({.require_token = true, .certificates = true},
               {{Hash::kApple, Token::kApple, useless, kAccepted},
                {Hash::kApple, Token::kPear, useless, Reason::kTokenInvalid},

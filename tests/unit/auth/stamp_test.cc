@@ -20,6 +20,9 @@ using ::testing::HasSubstr;
 constexpr std::string_view kTopic = "tenant/acme/device/pump-7/telemetry";
 constexpr std::string_view kPayload = R"({"site_id":"s1","metrics":{"t":1}})";
 constexpr std::string_view kIdentity = "acme/pump-7";
+constexpr Sha256Digest kFingerprint = {0x0f, 0xa1};
+const std::string kCertWord = "cert:0fa1" + std::string(60, '0');
+constexpr StampClaim kClaim{StampMethod::kCert, kIdentity, kFingerprint};
 
 class Stamp : public ::testing::Test {
  protected:
@@ -51,12 +54,14 @@ TEST_F(Stamp, SaysWhoPublishedAndHowItWasProven) {
       {StampMethod::kToken, kIdentity},
       {StampMethod::kAccount, "sluice-ingest"}};
   for (const auto& [method, identity] : clients) {
-    const auto stamp = keys.Sign(method, identity, kTopic, kPayload);
+    const Sha256Digest certificate = method == StampMethod::kCert ? kFingerprint : Sha256Digest{};
+    const auto stamp = keys.Sign({method, identity, certificate}, kTopic, kPayload);
     ASSERT_TRUE(stamp.has_value());
     const auto claim = keys.Verify(kTopic, kPayload, *stamp);
     ASSERT_TRUE(claim.has_value()) << *stamp;
     EXPECT_EQ(claim->method, method);
     EXPECT_EQ(claim->identity, identity);
+    EXPECT_EQ(claim->certificate, certificate);
   }
 }
 
@@ -66,19 +71,21 @@ TEST_F(Stamp, IsTheHmacThatTheHeaderDescribes) {
     unsigned char hash[32];
     unsigned int size = 0;
     EVP_Digest(kPayload.data(), kPayload.size(), hash, &size, EVP_sha256(), nullptr);
-    std::string text = "sluice-stamp 1\ncert\nacme/pump-7\n" + std::string(kTopic) + "\n";
+    std::string text =
+        "sluice-stamp 1\n" + kCertWord + "\nacme/pump-7\n" + std::string(kTopic) + "\n";
     text.append(reinterpret_cast<const char*>(hash), sizeof hash);
     const std::string key(digits / 2, '\xcc');
     HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
          reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash, &size);
-    EXPECT_EQ(keys.Sign(StampMethod::kCert, kIdentity, kTopic, kPayload),
-              "1 cert acme/pump-7 " + ToHex({reinterpret_cast<const char*>(hash), sizeof hash}));
+    EXPECT_EQ(keys.Sign(kClaim, kTopic, kPayload),
+              "1 " + kCertWord + " acme/pump-7 " +
+                  ToHex({reinterpret_cast<const char*>(hash), sizeof hash}));
   }
 }
 
 TEST_F(Stamp, IsForgedWhenAnyBitOfItOrOfTheMessageChanges) {
   const StampKeys keys = Keys(one_);
-  const std::string stamp = *keys.Sign(StampMethod::kCert, kIdentity, kTopic, kPayload);
+  const std::string stamp = *keys.Sign(kClaim, kTopic, kPayload);
   const auto every_bit = [](std::string_view text, auto check) {
     for (size_t bit = 0; bit < text.size() * 8; ++bit) {
       std::string changed(text);
@@ -99,36 +106,45 @@ TEST_F(Stamp, IsForgedWhenAnyBitOfItOrOfTheMessageChanges) {
 
 TEST_F(Stamp, OfOneDeviceMethodOrTopicIsNoneForAnother) {
   const StampKeys keys = Keys(one_);
-  const std::string stamp = *keys.Sign(StampMethod::kToken, kIdentity, kTopic, kPayload);
+  const std::string stamp = *keys.Sign({StampMethod::kToken, kIdentity}, kTopic, kPayload);
   const std::string mac = stamp.substr(stamp.size() - 64);
-  EXPECT_FALSE(keys.Verify(kTopic, kPayload, "1 cert acme/pump-7 " + mac).has_value());
+  EXPECT_FALSE(keys.Verify(kTopic, kPayload, "1 " + kCertWord + " acme/pump-7 " + mac).has_value());
+  EXPECT_FALSE(
+      keys.Verify(kTopic, kPayload, "1 token:" + kCertWord.substr(5) + " acme/pump-7 " + mac)
+          .has_value());
   EXPECT_FALSE(keys.Verify(kTopic, kPayload, "1 token acme/pump-8 " + mac).has_value());
   EXPECT_FALSE(keys.Verify("tenant/acme/device/pump-8/telemetry", kPayload, stamp).has_value());
 }
 
 TEST_F(Stamp, HasOneSpellingOnly) {
   const StampKeys keys = Keys(one_);
-  const std::string stamp = *keys.Sign(StampMethod::kCert, kIdentity, kTopic, kPayload);
+  const std::string stamp = *keys.Sign(kClaim, kTopic, kPayload);
   const std::string mac = stamp.substr(stamp.size() - 64);
   std::string upper = mac;
   for (char& c : upper) c = static_cast<char>(std::toupper(c));
   ASSERT_NE(upper, mac);
-  const std::vector<std::string> others = {"1  cert acme/pump-7 " + mac,
-                                           "1 cert  acme/pump-7 " + mac,
-                                           "1 cert acme/pump-7  " + mac,
+  const std::string cert = "1 " + kCertWord + " acme/pump-7";
+  ASSERT_EQ(stamp, cert + " " + mac);
+  const std::vector<std::string> others = {"1  " + kCertWord + " acme/pump-7 " + mac,
+                                           "1 " + kCertWord + "  acme/pump-7 " + mac,
+                                           cert + "  " + mac,
                                            " " + stamp,
                                            stamp + " ",
                                            stamp + "\n",
                                            stamp + "0",
                                            stamp + stamp,
-                                           "1 cert acme/pump-7 " + upper,
-                                           "1 CERT acme/pump-7 " + mac,
-                                           "2 cert acme/pump-7 " + mac,
-                                           "01 cert acme/pump-7 " + mac,
-                                           "1\tcert acme/pump-7 " + mac,
-                                           "1 cert acme/pump-7",
-                                           "1 cert acme/pump-7 ",
-                                           "1 cert " + mac,
+                                           cert + " " + upper,
+                                           "1 CERT" + cert.substr(6) + " " + mac,
+                                           "1 cert:0FA1" + cert.substr(11) + " " + mac,
+                                           "1 cert acme/pump-7 " + mac,
+                                           "1 cert: acme/pump-7 " + mac,
+                                           "1 " + kCertWord + "0 acme/pump-7 " + mac,
+                                           "2" + cert.substr(1) + " " + mac,
+                                           "0" + cert + " " + mac,
+                                           "1\t" + cert.substr(2) + " " + mac,
+                                           cert,
+                                           cert + " ",
+                                           "1 " + kCertWord + " " + mac,
                                            "1 " + mac,
                                            mac,
                                            "1",
@@ -143,19 +159,19 @@ TEST_F(Stamp, HasOneSpellingOnly) {
 
 TEST_F(Stamp, IsNotGivenToWhatCannotBeTold) {
   const StampKeys keys = Keys(one_);
-  EXPECT_FALSE(keys.Sign(StampMethod::kCert, "acme/pump\n7", kTopic, kPayload).has_value());
-  EXPECT_FALSE(keys.Sign(StampMethod::kCert, "acme", kTopic, kPayload).has_value());
-  EXPECT_FALSE(keys.Sign(StampMethod::kAccount, "a/b", kTopic, kPayload).has_value());
-  EXPECT_FALSE(keys.Sign(StampMethod::kAccount, "a b", kTopic, kPayload).has_value());
-  EXPECT_FALSE(keys.Sign(StampMethod::kCert, kIdentity, "a\nb", kPayload).has_value());
+  EXPECT_FALSE(keys.Sign({StampMethod::kCert, "acme/pump\n7"}, kTopic, kPayload).has_value());
+  EXPECT_FALSE(keys.Sign({StampMethod::kCert, "acme"}, kTopic, kPayload).has_value());
+  EXPECT_FALSE(keys.Sign({StampMethod::kAccount, "a/b"}, kTopic, kPayload).has_value());
+  EXPECT_FALSE(keys.Sign({StampMethod::kAccount, "a b"}, kTopic, kPayload).has_value());
+  EXPECT_FALSE(keys.Sign(kClaim, "a\nb", kPayload).has_value());
 }
 
 TEST_F(Stamp, OfEitherKeyIsGenuineAndTheFirstSigns) {
   const StampKeys old_only = Keys(one_);
   const StampKeys both = Keys(two_ + "\n" + one_ + "\n");
   const StampKeys new_only = Keys(two_);
-  const std::string old_stamp = *old_only.Sign(StampMethod::kCert, kIdentity, kTopic, kPayload);
-  const std::string stamp = *both.Sign(StampMethod::kCert, kIdentity, kTopic, kPayload);
+  const std::string old_stamp = *old_only.Sign(kClaim, kTopic, kPayload);
+  const std::string stamp = *both.Sign(kClaim, kTopic, kPayload);
   EXPECT_TRUE(both.Verify(kTopic, kPayload, old_stamp).has_value());
   EXPECT_TRUE(both.Verify(kTopic, kPayload, stamp).has_value());
   EXPECT_TRUE(new_only.Verify(kTopic, kPayload, stamp).has_value());
@@ -166,7 +182,7 @@ TEST_F(Stamp, OfEitherKeyIsGenuineAndTheFirstSigns) {
 TEST_F(Stamp, KeysAreReadInEitherCaseWithOrWithoutANewline) {
   const StampKeys lower = Keys(std::string(64, 'a') + "\n");
   const StampKeys upper = Keys(std::string(64, 'A'));
-  const std::string stamp = *lower.Sign(StampMethod::kCert, kIdentity, kTopic, kPayload);
+  const std::string stamp = *lower.Sign(kClaim, kTopic, kPayload);
   EXPECT_TRUE(upper.Verify(kTopic, kPayload, stamp).has_value());
 }
 

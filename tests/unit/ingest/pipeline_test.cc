@@ -285,6 +285,7 @@ TEST(Pipeline, KeepsNoRejectedMessageWhenThatIsSwitchedOff) {
 // unless a test gives it one.
 class Stamped : public ::testing::Test {
  protected:
+  static constexpr Sha256Digest kFingerprint = {1, 2, 3};
   static constexpr char kSite[] = R"({"site_id":"north"})";
   static constexpr char kWrongToken[] = R"({"site_id":"north","provision_token":"tok-pear"})";
 
@@ -294,7 +295,7 @@ class Stamped : public ::testing::Test {
                             .auth = {.require_token = true, .certificates = true, .identity = mode},
                             .auto_provision = true}) {
     DeviceRecord certified = GoodDevice();
-    certified.certificate_until = kReceived + 1;
+    certified.certificates = {{kFingerprint, kReceived + 1}};
     parts_.store.Add("orchard", "certified", certified);
     LoadKeys(std::string(64, 'a'));
   }
@@ -311,7 +312,7 @@ class Stamped : public ::testing::Test {
   }
   std::string Sign(StampMethod method, const std::string& identity, const std::string& topic,
                    const std::string& payload = kSite) const {
-    return *parts_.stamp_keys.keys()->Sign(method, identity, topic, payload);
+    return *parts_.stamp_keys.keys()->Sign({method, identity, kFingerprint}, topic, payload);
   }
   Message MessageWith(const std::string& stamp, const std::string& topic,
                       const std::string& payload = kSite) {

@@ -16,9 +16,10 @@ using Verdict = DeviceRoster::Verdict;
 
 constexpr int64_t kSecond = 1'000'000;
 constexpr int64_t kNow = 1000 * kSecond;
+constexpr Sha256Digest kCertificate = {1, 2, 3};
 
 DeviceFacts Active(std::string_view token) {
-  return {.active = true, .certificate = true, .token_hash = Sha256(token)};
+  return {.active = true, .certificates = {kCertificate}, .token_hash = Sha256(token)};
 }
 
 // Questions that wait, without those that come by age.
@@ -60,7 +61,7 @@ TEST(DeviceRoster, LetsTheRightTokenInAndNoOther) {
 TEST(DeviceRoster, LetsNobodyInWhoIsInactiveOrHasNoToken) {
   DeviceRoster roster;
   roster.Answer("t/off", DeviceFacts{.token_hash = Sha256("secret")}, kNow);
-  roster.Answer("t/none", DeviceFacts{.active = true, .certificate = true}, kNow);
+  roster.Answer("t/none", DeviceFacts{.active = true, .certificates = {kCertificate}}, kNow);
   EXPECT_EQ(roster.JudgeToken("t/off", "secret", kNow), Verdict::kBad);
   EXPECT_EQ(roster.JudgeToken("t/none", "", kNow), Verdict::kBad);
 }
@@ -77,23 +78,34 @@ TEST(DeviceRoster, DoesNotTrustOldFactsForALogin) {
 
 TEST(DeviceRoster, LetsAProvenDeviceGoOnUntilItKnowsBetter) {
   DeviceRoster roster;
-  EXPECT_EQ(roster.JudgeSession("t/d", true, kNow), Verdict::kUnknown);
+  EXPECT_EQ(roster.JudgeSession("t/d", kCertificate, kNow), Verdict::kUnknown);
   roster.Answer("t/d", Active("secret"), kNow);
-  EXPECT_EQ(roster.JudgeSession("t/d", true, kNow + 1000 * kSecond), Verdict::kGood);
+  EXPECT_EQ(roster.JudgeSession("t/d", kCertificate, kNow + 1000 * kSecond), Verdict::kGood);
   roster.Answer("t/d", DeviceFacts{.active = true}, kNow);
-  EXPECT_EQ(roster.JudgeSession("t/d", true, kNow), Verdict::kBad);
-  EXPECT_EQ(roster.JudgeSession("t/d", false, kNow), Verdict::kGood);
+  EXPECT_EQ(roster.JudgeSession("t/d", kCertificate, kNow), Verdict::kBad);
+  EXPECT_EQ(roster.JudgeSession("t/d", std::nullopt, kNow), Verdict::kGood);
   roster.Answer("t/d", std::nullopt, kNow);
-  EXPECT_EQ(roster.JudgeSession("t/d", false, kNow), Verdict::kBad);
+  EXPECT_EQ(roster.JudgeSession("t/d", std::nullopt, kNow), Verdict::kBad);
+}
+
+TEST(DeviceRoster, KnowsACertificateFromAnotherOfTheSameDevice) {
+  constexpr Sha256Digest kOther = {4, 5, 6};
+  DeviceRoster roster;
+  roster.Answer("t/d", DeviceFacts{.active = true, .certificates = {kCertificate, kOther}}, kNow);
+  EXPECT_EQ(roster.JudgeSession("t/d", kOther, kNow), Verdict::kGood);
+  roster.Answer("t/d", DeviceFacts{.active = true, .certificates = {kCertificate}}, kNow);
+  EXPECT_THAT(roster.TakeKicks(10), ElementsAre("t/d"));
+  EXPECT_EQ(roster.JudgeSession("t/d", kOther, kNow), Verdict::kBad);
+  EXPECT_EQ(roster.JudgeSession("t/d", kCertificate, kNow), Verdict::kGood);
 }
 
 TEST(DeviceRoster, KicksADeviceThatLosesWhatItHad) {
   const DeviceFacts losses[] = {
       {},
-      {.certificate = true, .token_hash = Sha256("secret")},
-      {.active = true, .certificate = false, .token_hash = Sha256("secret")},
-      {.active = true, .certificate = true, .token_hash = Sha256("other")},
-      {.active = true, .certificate = true}};
+      {.certificates = {kCertificate}, .token_hash = Sha256("secret")},
+      {.active = true, .token_hash = Sha256("secret")},
+      {.active = true, .certificates = {kCertificate}, .token_hash = Sha256("other")},
+      {.active = true, .certificates = {kCertificate}}};
   for (const DeviceFacts& loss : losses) {
     DeviceRoster roster;
     roster.Answer("t/d", Active("secret"), kNow);
@@ -108,11 +120,11 @@ TEST(DeviceRoster, KicksADeviceThatLosesWhatItHad) {
 
 TEST(DeviceRoster, KicksAConnectedDeviceThatTurnsOutBad) {
   DeviceRoster roster;
-  (void)roster.JudgeSession("t/d", true, kNow);
+  (void)roster.JudgeSession("t/d", kCertificate, kNow);
   (void)Asked(roster);
   roster.Answer("t/d", std::nullopt, kNow);
   EXPECT_THAT(roster.TakeKicks(10), ElementsAre("t/d"));
-  EXPECT_EQ(roster.JudgeSession("t/d", true, kNow), Verdict::kBad);
+  EXPECT_EQ(roster.JudgeSession("t/d", kCertificate, kNow), Verdict::kBad);
 }
 
 TEST(DeviceRoster, KicksAConnectedDeviceThatLacksWhatItCameWith) {
@@ -120,7 +132,8 @@ TEST(DeviceRoster, KicksAConnectedDeviceThatLacksWhatItCameWith) {
   for (const bool by_certificate : {true, false}) {
     DeviceRoster roster;
     (void)roster.JudgeToken("t/d", "secret", kNow);
-    (void)roster.JudgeSession("t/d", by_certificate, kNow);
+    (void)roster.JudgeSession("t/d", by_certificate ? std::optional(kCertificate) : std::nullopt,
+                              kNow);
     (void)roster.JudgeToken("t/d", "secret", kNow);
     (void)Asked(roster);
     roster.Answer("t/d", no_certificate, kNow);
@@ -174,7 +187,7 @@ TEST(DeviceRoster, DropsWhatNobodyAskedAboutForLong) {
   roster.Answer("t/idle", Active("x"), kNow);
   roster.Answer("t/busy", Active("x"), kNow);
   const int64_t later = kNow + 11 * kSecond;
-  EXPECT_EQ(roster.JudgeSession("t/busy", true, later), Verdict::kGood);
+  EXPECT_EQ(roster.JudgeSession("t/busy", kCertificate, later), Verdict::kGood);
   EXPECT_THAT(roster.TakeQuestions(10, later, later), ElementsAre("t/busy"));
   EXPECT_EQ(roster.size(), 1U);
 }
@@ -193,7 +206,7 @@ TEST(DeviceRoster, IsBoundedInDevicesAndQuestions) {
 
 TEST(DeviceRoster, AsksAgainWhatCouldNotBeLookedUp) {
   DeviceRoster roster;
-  (void)roster.JudgeSession("t/d", true, kNow);
+  (void)roster.JudgeSession("t/d", kCertificate, kNow);
   EXPECT_THAT(Asked(roster), ElementsAre("t/d"));
   roster.GiveBack({"t/d"});
   EXPECT_THAT(Asked(roster), ElementsAre("t/d"));

@@ -11,6 +11,7 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kNow = 1'000'000'000;
+constexpr Sha256Digest kFingerprint = {1, 2, 3};
 constexpr const char* kRules =
     "device publish tenant/{tenant}/device/{device}/telemetry\n"
     "device subscribe tenant/{tenant}/device/{device}/commands\n"
@@ -20,7 +21,8 @@ ClientFacts Named(std::string_view user) {
   return {.username = user};
 }
 ClientFacts Certified(std::string_view name) {
-  return {.has_certificate = true, .common_name = name, .username = name};
+  return {
+      .has_certificate = true, .common_name = name, .fingerprint = kFingerprint, .username = name};
 }
 
 class GateTest : public ::testing::Test {
@@ -43,6 +45,7 @@ TEST_F(GateTest, KnowsClientsByHowTheyProvedThemselves) {
   ASSERT_TRUE(by_certificate.has_value());
   EXPECT_EQ(by_certificate->method, StampMethod::kCert);
   EXPECT_EQ(by_certificate->identity, "t/d");
+  EXPECT_EQ(by_certificate->certificate, kFingerprint);
   EXPECT_EQ(gate_.WhoIs(Named("t/d"))->method, StampMethod::kToken);
   EXPECT_EQ(gate_.WhoIs(Named("svc"))->method, StampMethod::kAccount);
 }
@@ -79,6 +82,8 @@ TEST_F(GateTest, LeavesServicesToThePasswordFileAndRefusesOthers) {
 }
 
 TEST_F(GateTest, LogsACertificateInUnlessTheRegistrySaysNo) {
+  EXPECT_EQ(gate_.Login(Certified("t/d"), std::nullopt, kNow), LoginVerdict::kAccept);
+  roster_.Answer("t/d", DeviceFacts{.active = true, .certificates = {kFingerprint}}, kNow);
   EXPECT_EQ(gate_.Login(Certified("t/d"), std::nullopt, kNow), LoginVerdict::kAccept);
   roster_.Answer("t/d", DeviceFacts{.active = true}, kNow);
   EXPECT_EQ(gate_.Login(Certified("t/d"), std::nullopt, kNow), LoginVerdict::kRefuse);
