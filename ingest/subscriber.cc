@@ -124,25 +124,39 @@ void Subscriber::OnDropped(std::string_view figure) {
 }
 
 void Subscriber::OnConnectionLost(const std::string& why) noexcept {
-  ready_.store(false, std::memory_order_release);
   LogWarning("mqtt_connection_lost", {{"reason", why}});
   std::lock_guard lock(mutex_);
+  ready_.store(false, std::memory_order_release);
+  subscribing_.store(false, std::memory_order_release);
   lost_ = true;
   problem_ = "connection to the broker lost: " + why;
   changed_.notify_all();
 }
 
 Status Subscriber::ConnectAndSubscribe(bool leaving) {
+  arrived_before_ = arrived_.load(std::memory_order_relaxed);
   if (Status status = client_->Connect(); !status.ok()) return status;
   connects_.fetch_add(1, std::memory_order_relaxed);
   if (leaving) return Status::Ok();
   // Also when the session is present: the topics may have changed since it was made.
-  if (Status status = client_->Subscribe(options_.filters); !status.ok()) {
+  if (Status status = Subscribe(); !status.ok()) {
+    subscribing_.store(false, std::memory_order_release);
     client_->Disconnect();
     return status;
   }
   WatchDrops();
   return Status::Ok();
+}
+
+Status Subscriber::Subscribe() {
+  {
+    std::lock_guard lock(mutex_);
+    if (!lost_) {
+      problem_ = "connected, waiting for the answer to SUBSCRIBE";
+      subscribing_.store(true, std::memory_order_release);
+    }
+  }
+  return client_->Subscribe(options_.filters);
 }
 
 void Subscriber::WatchDrops() {
@@ -194,6 +208,7 @@ bool Subscriber::TryToLeave(std::unique_lock<std::mutex>& lock) {
 void Subscriber::StayConnected(std::unique_lock<std::mutex>& lock) {
   if (!lost_) {
     ready_.store(true, std::memory_order_release);
+    subscribing_.store(false, std::memory_order_release);
     problem_.clear();
     LogInfo("mqtt_subscribed", {{"filters", options_.filters.size()}});
   }

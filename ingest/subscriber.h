@@ -75,8 +75,14 @@ class Subscriber final : public MqttEvents {
 
   // The session is ended: the broker holds nothing for us, and nothing will come any more.
   bool left() const { return left_.load(std::memory_order_acquire); }
-  // Connected and subscribed. Reads an atomic: Paho's own isConnected takes its global mutex.
-  bool ready() const { return ready_.load(std::memory_order_acquire); }
+  // Connected, and subscribed or served by the session that the broker has kept: its answer to
+  // SUBSCRIBE may lie behind minutes of messages. Reads atomics: Paho's own isConnected takes its
+  // global mutex.
+  bool ready() const {
+    return ready_.load(std::memory_order_acquire) ||
+           (subscribing_.load(std::memory_order_acquire) &&
+            arrived_.load(std::memory_order_relaxed) != arrived_before_);
+  }
   uint64_t connects() const { return connects_.load(std::memory_order_relaxed); }
   // Why it is not ready; empty when it is.
   std::string problem() const;
@@ -93,6 +99,7 @@ class Subscriber final : public MqttEvents {
 
   void Run();
   Status ConnectAndSubscribe(bool leaving);
+  Status Subscribe();
   void WatchDrops();
   void OnDropped(std::string_view figure);
   // With the connection up: returns Ok when the session is ended.
@@ -108,9 +115,11 @@ class Subscriber final : public MqttEvents {
   const Clock& clock_;
   const FailStop fail_stop_;
   std::atomic<bool> ready_{false};
+  std::atomic<bool> subscribing_{false};  // SUBSCRIBE is not answered yet
   std::atomic<bool> left_{false};
   std::atomic<uint64_t> connects_{0};
   std::atomic<uint64_t> arrived_{0};         // callbacks entered for messages of our filters
+  std::atomic<uint64_t> arrived_before_{0};  // this connection
   std::atomic<int64_t> broker_dropped_{-1};  // -1: not known
   int watch_attempts_;                       // left; the subscriber's thread only
   bool session_expected_;                    // the library's thread only

@@ -23,7 +23,12 @@ class FakeBroker {
   void NextWatch(Status status) { Push(&watches_, std::move(status)); }
   void NextUnsubscribe(Status status) { Push(&unsubscribes_, std::move(status)); }
   void NextEndSession(Status status) { Push(&ends_, std::move(status)); }
-  // Runs during the next Unsubscribe that nothing runs during yet, before it is answered.
+  // Runs during the next Subscribe, or Unsubscribe, that nothing runs during yet, before it is
+  // answered.
+  void DuringSubscribe(std::function<void()> action) {
+    const std::lock_guard lock(mutex_);
+    during_subscribe_.push_back(std::move(action));
+  }
   void DuringUnsubscribe(std::function<void()> action) {
     const std::lock_guard lock(mutex_);
     during_unsubscribe_.push_back(std::move(action));
@@ -49,7 +54,10 @@ class FakeBroker {
     calls_.push_back(std::move(call));
   }
   Status TakeConnect() { return Take(&connects_); }
-  Status TakeSubscribe() { return Take(&subscribes_); }
+  Status TakeSubscribe() {
+    RunNext(&during_subscribe_);
+    return Take(&subscribes_);
+  }
   Status TakeWatch() {
     {
       const std::lock_guard lock(mutex_);
@@ -63,15 +71,7 @@ class FakeBroker {
   }
   Status TakeEndSession() { return Take(&ends_); }
   Status TakeUnsubscribe() {
-    std::function<void()> action;
-    {
-      const std::lock_guard lock(mutex_);
-      if (!during_unsubscribe_.empty()) {
-        action = std::move(during_unsubscribe_.front());
-        during_unsubscribe_.pop_front();
-      }
-    }
-    if (action) action();
+    RunNext(&during_unsubscribe_);
     return Take(&unsubscribes_);
   }
   bool session_present() const {
@@ -80,6 +80,16 @@ class FakeBroker {
   }
 
  private:
+  void RunNext(std::deque<std::function<void()>>* actions) {
+    std::function<void()> action;
+    {
+      const std::lock_guard lock(mutex_);
+      if (actions->empty()) return;
+      action = std::move(actions->front());
+      actions->pop_front();
+    }
+    action();
+  }
   void Push(std::deque<Status>* queue, Status status) {
     const std::lock_guard lock(mutex_);
     queue->push_back(std::move(status));
@@ -99,6 +109,7 @@ class FakeBroker {
   std::deque<Status> watches_;
   std::deque<Status> unsubscribes_;
   std::deque<Status> ends_;
+  std::deque<std::function<void()>> during_subscribe_;
   std::deque<std::function<void()>> during_unsubscribe_;
   bool session_present_ = false;
   size_t watched_ = 0;

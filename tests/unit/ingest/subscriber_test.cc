@@ -126,6 +126,25 @@ TEST_F(SubscriberTest, IsNotReadyFromTheMomentTheConnectionIsLost) {
   EXPECT_EQ(broker_.Count("disconnect"), 0U) << "there is nothing left to disconnect";
 }
 
+TEST_F(SubscriberTest, IsReadyOnceTheKeptSessionDeliversThoughSubscribeIsNotAnswered) {
+  std::promise<void> asked;
+  std::promise<void> answer;
+  broker_.DuringSubscribe([&] {
+    asked.set_value();
+    answer.get_future().wait();
+  });
+  subscriber_->Start();
+  asked.get_future().wait();
+  EXPECT_FALSE(subscriber_->ready());
+  EXPECT_THAT(subscriber_->problem(), HasSubstr("waiting for the answer to SUBSCRIBE"));
+  Deliver(kGood);
+  EXPECT_TRUE(subscriber_->ready());
+  events_->OnConnectionLost("cut");
+  EXPECT_FALSE(subscriber_->ready());
+  answer.set_value();
+  EXPECT_TRUE(Soon([&] { return subscriber_->ready(); }));
+}
+
 TEST_F(SubscriberTest, StaysAwayWhilePausedAndComesBack) {
   StartAndWait();
   subscriber_->Pause();
