@@ -19,6 +19,10 @@ using std::chrono::steady_clock;
 constexpr std::string_view kChannel = "sluice_changed";
 constexpr std::string_view kDevice = "device ";
 
+// Listening sends nothing; PostgreSQL 14 and later can cut who is silent.
+constexpr const char* kNeverIdle =
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'; ";
+
 // The triggers of 008_notify.sql that are there and not disabled.
 constexpr const char* kCountTriggers =
     "; SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'sluice\\_changed%' "
@@ -117,8 +121,8 @@ PgStatus ChangeListener::Connect() {
 
   heartbeats_ = RandomName();
   awaited_ = false;
-  auto triggers = connection_->Exec("LISTEN " + std::string(kChannel) + "; LISTEN " + heartbeats_ +
-                                    kCountTriggers);
+  auto triggers = connection_->Exec(kNeverIdle + std::string("LISTEN ") + std::string(kChannel) +
+                                    "; LISTEN " + heartbeats_ + kCountTriggers);
   if (!triggers.ok()) return triggers.error().During("listening");
   if (triggers->Int(0, 0) < kTriggers) {
     return Because(

@@ -66,7 +66,7 @@ class ChangeListener {
   ChangeListener& operator=(const ChangeListener&) = delete;
 
   void Start();
-  void Stop();  // takes as long as connecting at most
+  void Stop();  // takes three times connect_timeout at most
 
   ChangeListenerStats stats() const;  // any thread
 

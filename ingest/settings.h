@@ -112,8 +112,16 @@ struct Settings {
 // Lives as long as the process; thread-safe.
 const SettingTable<Settings>& SettingsTable();
 
+// Place of a setting in SettingsTable().settings().
+size_t SettingPlace(const std::string& name);
+
+// Who reads the settings. Files that only the daemon opens need not be there for a tool, which may
+// run as somebody who must not read them.
+enum class SettingsFor { kDaemon, kTool };
+
 // Every setting, or one line for each that is wrong and for each contradiction between them.
-Result<Settings> LoadSettings(const Environment& environment);
+Result<Settings> LoadSettings(const Environment& environment,
+                              SettingsFor reader = SettingsFor::kDaemon);
 
 // What is in force, without judging it: "NAME=value  # default" lines, secrets masked.
 std::string RenderConfiguration(const Environment& environment);

@@ -19,7 +19,7 @@ enum class Signal {
 class SignalWaiter {
  public:
   // Blocks SIGTERM, SIGINT, SIGUSR1 and SIGHUP (and ignores SIGPIPE) in this thread and all it
-  // starts: first thing in main.
+  // starts: before the first other thread.
   static void BlockSignals();
   // From now on SIGTERM and SIGINT end the process with that status, whatever it is doing. The
   // others stay blocked.

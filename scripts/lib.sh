@@ -72,12 +72,15 @@ as_user() {
 
 # private_directory PATH USER: makes PATH, for USER only when we are root. Where USER cannot reach
 # it (a closed directory above), PATH becomes a link to a fresh directory under /tmp; so give USER
-# the realpath of PATH.
+# the realpath of PATH. Dies when another user's data is there.
 private_directory() {
   local path=$1 user=$2 real
   ((EUID == 0)) || user=$(id -un)
   [[ -d $path ]] && (as_user "$user" test -w "$(realpath "$path")") && return
-  rm -rf "$path"
+  if [[ -d $path ]]; then
+    rmdir "$(realpath "$path")" 2>/dev/null || die "$path is somebody else's; remove it or use --fresh"
+  fi
+  rm -f "$path"
   mkdir -p "$path"
   if ((EUID == 0)); then chown "$user:" "$path"; fi
   chmod 700 "$path"

@@ -57,7 +57,8 @@ void DeviceRoster::Ask(std::string_view identity, Need need) {
 }
 
 void DeviceRoster::Kick(std::string_view identity) {
-  if (kicks_.size() < limits_.devices) kicks_.emplace(identity);
+  if (kicks_.size() >= limits_.devices || !kicks_.emplace(identity).second) return;
+  kick_order_.emplace_back(identity);
 }
 
 void DeviceRoster::Remove(Entries::iterator entry) {
@@ -95,8 +96,10 @@ DeviceRoster::Verdict DeviceRoster::JudgeSession(std::string_view identity,
 std::vector<std::string> DeviceRoster::TakeKicks(size_t max) {
   std::lock_guard lock(mutex_);
   std::vector<std::string> names;
-  while (!kicks_.empty() && names.size() < max) {
-    names.push_back(std::move(kicks_.extract(kicks_.begin()).value()));
+  while (!kick_order_.empty() && names.size() < max) {
+    kicks_.erase(kick_order_.front());
+    names.push_back(std::move(kick_order_.front()));
+    kick_order_.pop_front();
   }
   return names;
 }

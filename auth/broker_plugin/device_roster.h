@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -100,6 +101,7 @@ class DeviceRoster {
   Questions questions_;
   Questions asked_;  // taken by the watcher and not yet answered
   std::unordered_set<std::string> kicks_;
+  std::deque<std::string> kick_order_;  // who was to be kicked first comes first
 };
 
 }  // namespace sluice

@@ -39,7 +39,7 @@ void PrintTable(std::span<const char* const> columns, const PgRows& rows) {
 }  // namespace
 
 int WithAdmin(const char* command, const std::function<int(DeviceAdmin&)>& work) {
-  const Result<Settings> settings = LoadSettings(&std::getenv);
+  const Result<Settings> settings = LoadSettings(&std::getenv, SettingsFor::kTool);
   if (!settings.ok()) return RefuseSettings(command, settings.message());
   auto connection = PgConnection::Connect(settings->Conninfo(), settings->pg_connect_timeout);
   if (!connection.ok()) return Complain(command, connection.error().Describe());

@@ -103,10 +103,12 @@ int Run(const Options& options) {
   }
   SignalWaiter::BlockSignals();
   SignalWaiter signals;
+  Signal signal = Signal::kNone;
   do {
     Round(options, &rounds);
     rounds.only_when_changed = true;
-  } while (signals.Wait(*every) == Signal::kNone);
+    signal = signals.Wait(*every);
+  } while (signal == Signal::kNone || signal == Signal::kReload);
   return kExitOk;
 }
 

@@ -82,7 +82,7 @@ bool WaitForItsEnd(const Daemon& daemon, milliseconds timeout) {
 int Run(const std::string& timeout_text) {
   const auto timeout = ParseDuration(timeout_text, std::chrono::seconds(1));
   if (!timeout) return Fail("--timeout " + timeout_text + " is no duration such as 90s or 10m");
-  const Result<Settings> settings = LoadSettings(&std::getenv);
+  const Result<Settings> settings = LoadSettings(&std::getenv, SettingsFor::kTool);
   if (!settings.ok()) return RefuseSettings("drain", settings.message());
   const Result<Daemon> daemon = FindDaemon(settings->spool_dir);
   if (!daemon.ok()) return Fail(daemon.message());

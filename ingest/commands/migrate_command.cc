@@ -11,7 +11,7 @@ namespace sluice {
 namespace {
 
 int Run(const MigrateOptions& options) {
-  const Result<Settings> settings = LoadSettings(&std::getenv);
+  const Result<Settings> settings = LoadSettings(&std::getenv, SettingsFor::kTool);
   if (!settings.ok()) return RefuseSettings("migrate", settings.message());
   auto connection = PgConnection::Connect(settings->Conninfo(), settings->pg_connect_timeout);
   if (!connection.ok()) return Complain("migrate", connection.error().Describe());

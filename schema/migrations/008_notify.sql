@@ -2,7 +2,7 @@
 --   sluice_changed  'device TENANT/DEVICE' for each device that is to be looked up again, or 'all';
 --                   'settings' when app_settings is to be read again
 --   sluice_revoked  'TENANT/DEVICE' for each device that lost something: its registration, its
---                   status ACTIVE, its token, an ACTIVE certificate. Never summed up.
+--                   status ACTIVE, its token, an ACTIVE certificate or days of it. Never summed up.
 -- Only columns that decide about a device count. Positions do not: the daemon writes them itself.
 --
 -- The functions run with the rights of the role that migrated, because whoever changes a
@@ -90,8 +90,10 @@ BEGIN
         FROM old_rows o FULL JOIN new_rows n USING (id)
        CROSS JOIN LATERAL (VALUES
                (o.tenant_id || '/' || o.device_id,
-                o.status = 'ACTIVE' AND (n.tenant_id, n.device_id, n.status)
-                                        IS DISTINCT FROM (o.tenant_id, o.device_id, 'ACTIVE')),
+                o.status = 'ACTIVE' AND (
+                  (n.tenant_id, n.device_id, n.status)
+                  IS DISTINCT FROM (o.tenant_id, o.device_id, 'ACTIVE')
+                  OR n.not_after < o.not_after OR n.not_before > o.not_before)),
                (n.tenant_id || '/' || n.device_id, false)) AS d (identity, worse)
        WHERE d.identity IS NOT NULL
          AND (o.tenant_id, o.device_id, o.status, o.not_before, o.not_after)
@@ -138,7 +140,8 @@ BEGIN
     SELECT array_agg(d.identity) INTO changed
       FROM (SELECT r.tenant_id || '/' || r.device_id AS identity
               FROM public.device_registry r
-             WHERE r.subscription_id::text = ANY (ids) LIMIT 1001) AS d;
+             WHERE EXISTS (SELECT FROM unnest(ids) AS s (id) WHERE s.id = r.subscription_id::text)
+             LIMIT 1001) AS d;
     PERFORM public.sluice_notify_devices(changed, NULL);
   END IF;
   RETURN NULL;

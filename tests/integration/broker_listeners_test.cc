@@ -102,6 +102,7 @@ TEST_F(BrokerListeners, LetNobodyInWithoutProof) {
   EXPECT_EQ(RawMqtt(broker_->port).Connect({}), kNotAuthorized);
   EXPECT_EQ(RawMqtt(broker_->port).Connect({.username = "sluice", .password = "no"}),
             kNotAuthorized);
+  EXPECT_NE(LoginWithToken("probe-7"), nullptr);  // the plugin knows it now
   EXPECT_EQ(RawMqtt(broker_->port).Connect({.username = "orchard/probe-7", .password = "no"}),
             kNotAuthorized);
 

@@ -40,9 +40,9 @@ class Diary final : public ChangeEvents {
   void SettingsChanged() override { Write("settings"); }
   void Hearing() override { Write("hearing"); }
   void Deaf(const std::string& why) override {
-    Write("deaf");
     std::lock_guard lock(mutex_);
     why_ = why;
+    told_.push_back("deaf");
   }
 
   // What was told since the last call, up to the next `last`.

@@ -212,11 +212,10 @@ TEST_F(NotifyTriggers, TellThatSettingsHaveChanged) {
 }
 
 TEST_F(NotifyTriggers, WorkForARoleThatMayOnlyChangeASubscription) {
-  Execute(
-      "DROP ROLE IF EXISTS billing; CREATE ROLE billing LOGIN;"
-      "GRANT SELECT, UPDATE ON subscriptions TO billing;"
-      "CREATE POLICY billing_all ON subscriptions TO billing USING (true)");
-  auto billing = SharedPostgres().Connect(database_, "billing");
+  const std::string role = "billing_" + database_;  // roles are the server's, not the database's
+  Execute("CREATE ROLE " + role + " LOGIN; GRANT SELECT, UPDATE ON subscriptions TO " + role +
+          "; CREATE POLICY billing_all ON subscriptions TO " + role + " USING (true)");
+  auto billing = SharedPostgres().Connect(database_, role);
   EXPECT_FALSE(billing->Exec("SELECT FROM device_registry").ok());
   EXPECT_FALSE(billing->Exec("SELECT sluice_notify_devices(NULL, ARRAY['t/a'])").ok());
   Execute(*billing, "UPDATE subscriptions SET status = 'EXPIRED' WHERE subscription_id = 'T'");

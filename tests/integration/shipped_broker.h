@@ -106,6 +106,7 @@ class ShippedBroker {
   }
   void Launch() {
     broker_ = Process::Start({.argv = {"/usr/sbin/mosquitto", "-c", Path("mosquitto.conf")},
+                              .env = PluginEnvironment(),
                               .stdout_path = Path("log"),
                               .stderr_path = Path("log")});
     for (const uint16_t each : {tls_port, port, websocket_port}) {

@@ -6,7 +6,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 
 #include "tests/support/free_port.h"
 
@@ -52,18 +51,22 @@ void MosquittoServer::WriteConfiguration(const MosquittoOptions& options) {
   WriteFile(directory_.Path("mosquitto.conf"), configuration);
 }
 
-void MosquittoServer::Start() {
-  if (Running()) return;
-  std::map<std::string, std::string> env;
+std::map<std::string, std::string> PluginEnvironment() {
 #ifdef SLUICE_SANITIZER_RUNTIME
   // Mosquitto's own leaks are not ours to find.
-  if (ReadFile(directory_.Path("mosquitto.conf")).find("\nplugin ") != std::string::npos) {
-    env = {{"LD_PRELOAD", SLUICE_SANITIZER_RUNTIME}, {"ASAN_OPTIONS", "detect_leaks=0"}};
-  }
+  return {{"LD_PRELOAD", SLUICE_SANITIZER_RUNTIME}, {"ASAN_OPTIONS", "detect_leaks=0"}};
+#else
+  return {};
 #endif
+}
+
+void MosquittoServer::Start() {
+  if (Running()) return;
+  const std::string configuration = ReadFile(directory_.Path("mosquitto.conf"));
+  const bool has_plugin = configuration.find("\nplugin ") != std::string::npos;
   process_ =
       Process::Start({.argv = {"/usr/sbin/mosquitto", "-c", directory_.Path("mosquitto.conf")},
-                      .env = env,
+                      .env = has_plugin ? PluginEnvironment() : decltype(PluginEnvironment()){},
                       .stdout_path = directory_.Path("log"),
                       .stderr_path = directory_.Path("log")});
   if (process_ == nullptr || !WaitForPort(port_, seconds(30)) || !Running()) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@ struct MosquittoOptions {
   // Added to mosquitto.conf, e.g. another listener or a plugin.
   std::vector<std::string> lines = {};
 };
+
+// What a broker with our plugin needs in its environment: the sanitizer's runtime, if there is one.
+std::map<std::string, std::string> PluginEnvironment();
 
 // deploy/mosquitto/mosquitto.conf, as it is shipped, with one plain listener on 127.0.0.1. One
 // thread at a time. Failing to start is the end of the test program, with the broker's log on
