@@ -55,6 +55,7 @@ constexpr size_t kMaxUrlBytes = 4096;
 constexpr size_t kMaxKicksPerTick = 64;  // each one walks over all clients
 constexpr size_t kMaxStrangers = 1000;
 constexpr int kMaxLinesPerSecond = 10;
+constexpr size_t kMaxCertificates = 1'000'000;  // about 100 bytes each; more are hashed every time
 
 struct FreeCertificate {
   void operator()(X509* certificate) const { X509_free(certificate); }
@@ -69,16 +70,38 @@ std::optional<std::string_view> Optional(const char* text) {
   return text;
 }
 
+// Fingerprints of certificates. Hashing one takes about as long as all the rest of the plugin does
+// for a message, so a certificate remembers where its own stands: in its extra data, which needs no
+// freeing and is read by nobody else. One thread at a time.
+class Fingerprints {
+ public:
+  const Sha256Digest& Of(X509* certificate) {
+    if (void* const known = X509_get_ex_data(certificate, place_)) {
+      return *static_cast<const Sha256Digest*>(known);
+    }
+    X509_digest(certificate, EVP_sha256(), latest_.data(), nullptr);
+    if (seen_.size() >= kMaxCertificates && !seen_.contains(latest_)) return latest_;
+    const Sha256Digest& kept = *seen_.insert(latest_).first;
+    X509_set_ex_data(certificate, place_, const_cast<Sha256Digest*>(&kept));
+    return kept;
+  }
+
+ private:
+  const int place_ = X509_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  std::set<Sha256Digest> seen_;
+  Sha256Digest latest_;
+};
+
 // A client of the broker, for the length of one event.
 class Client {
  public:
-  explicit Client(const struct mosquitto* client)
+  Client(const struct mosquitto* client, Fingerprints* fingerprints)
       : certificate_(static_cast<X509*>(mosquitto_client_certificate(client))) {
     facts_.username = Optional(mosquitto_client_username(client));
     facts_.has_certificate = certificate_ != nullptr;
     if (certificate_ == nullptr) return;
     facts_.common_name = SoleCommonName(*certificate_);
-    X509_digest(certificate_.get(), EVP_sha256(), facts_.fingerprint.data(), nullptr);
+    facts_.fingerprint = fingerprints->Of(certificate_.get());
   }
   const ClientFacts& facts() const { return facts_; }
   // For a listener that asks for a certificate and leaves the naming to us.
@@ -117,6 +140,7 @@ class Plugin {
   const Options options_;
   DeviceRoster roster_;
   Gate gate_;
+  Fingerprints fingerprints_;
   std::unique_ptr<RegistryWatcher> watcher_;
   std::set<std::string> strangers_;  // client ids
   int64_t second_ = 0;
@@ -168,7 +192,7 @@ void Plugin::Expel(const struct mosquitto* client, const char* why) {
 }
 
 int Plugin::Login(mosquitto_evt_basic_auth* event) {
-  Client client(event->client);
+  Client client(event->client, &fingerprints_);
   const bool unnamed = !client.facts().username.has_value();
   if (client.facts().has_certificate) client.NameAfterCertificate();
   const std::string name(client.facts().username.value_or(""));
@@ -187,7 +211,7 @@ int Plugin::Login(mosquitto_evt_basic_auth* event) {
 }
 
 int Plugin::CheckAccess(mosquitto_evt_acl_check* event) {
-  const Client client(event->client);
+  const Client client(event->client, &fingerprints_);
   const auto principal = gate_.WhoIs(client.facts());
   const bool reads = event->access == MOSQ_ACL_READ;
   if (!principal) {
@@ -215,7 +239,7 @@ bool BringsStamp(const mosquitto_property* properties) {
 }
 
 int Plugin::Publish(mosquitto_evt_message* event) {
-  const Client client(event->client);
+  const Client client(event->client, &fingerprints_);
   const auto principal = gate_.WhoIs(client.facts());
   if (!principal || BringsStamp(event->properties)) return MOSQ_ERR_ACL_DENIED;
   const auto stamp = gate_.Stamp(*principal, event->topic,
