@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -112,6 +113,12 @@ void FaultRig::Publish(int messages, int rate) {
 }
 
 void FaultRig::FinishFleet() {
+  // Not while it still connects.
+  EXPECT_TRUE(Eventually([this] {
+    return std::error_code none_yet;
+    const auto size = std::filesystem::file_size(stack_.Path("acked"), none_yet);
+    return !none_yet && size > 0;
+  }));
   fleet_->Signal(SIGTERM);
   const auto ended = fleet_->Wait(seconds(130));
   ASSERT_TRUE(ended.has_value());
