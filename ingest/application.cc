@@ -90,7 +90,10 @@ class Daemon {
               return MakePahoClient(MqttOptionsFrom(settings), events);
             },
             *spool_, accounting_, SystemClock(), FailStop),
-        http_({.host = settings.http_host, .port = settings.http_port}),
+        http_({.host = settings.http_host,
+               .port = settings.http_port,
+               .timeout = settings.http_timeout,
+               .max_connections = static_cast<size_t>(settings.http_max_connections)}),
         status_{settings.service_name,
                 settings.identity_mode,
                 *spool_,
@@ -129,7 +132,7 @@ class Daemon {
     });
     http_.Get("/metrics", [this](const HttpRequest&) {
       return HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8",
-                          RenderMetrics(status_, registry_)};
+                          RenderMetrics(status_, http_.stats(), registry_)};
     });
     return http_.Start();
   }

@@ -9,13 +9,14 @@
 namespace sluice {
 namespace {
 
-constexpr uint64_t kBesidesWorkers = 64;
+constexpr uint64_t kFixed = 64;
 constexpr uint64_t kPerWorker = 2;  // its connection, and a segment it reads
 
 }  // namespace
 
 uint64_t DescriptorsNeeded(const Settings& settings) {
-  return kBesidesWorkers + kPerWorker * static_cast<uint64_t>(settings.ingest_worker_count);
+  return kFixed + static_cast<uint64_t>(settings.http_max_connections) +
+         kPerWorker * static_cast<uint64_t>(settings.ingest_worker_count);
 }
 
 Status EnsureDescriptors(uint64_t needed) {

@@ -142,6 +142,17 @@ void AddDevices(const StatusView& status, Page& page) {
       .Value(status.flood.withheld());
 }
 
+void AddHttp(const HttpStats& http, Page& page) {
+  page.Gauge("sluice_http_connections", "Clients of this page and its neighbours.")
+      .Value(http.connections);
+  page.Counter("sluice_http_closed_total",
+               "Of them, closed without a whole answer: slow, with too large a request, or because "
+               "there were too many.")
+      .Value(http.slow, {{"cause", "slow"}})
+      .Value(http.oversized, {{"cause", "oversized"}})
+      .Value(http.crowded_out, {{"cause", "crowded_out"}});
+}
+
 // The two names of the old service, for its dashboards.
 void AddOldNames(const Totals& totals, Page& page) {
   page.Counter("pulse_ingest_messages_total",
@@ -156,7 +167,8 @@ void AddOldNames(const Totals& totals, Page& page) {
 
 }  // namespace
 
-std::string RenderMetrics(const StatusView& status, const prometheus::Registry& registry) {
+std::string RenderMetrics(const StatusView& status, const HttpStats& http,
+                          const prometheus::Registry& registry) {
   Page page(registry.Collect());
   const Totals totals = status.accounting.Snapshot();
   page.Gauge("sluice_build_info", "1, with the version as label.")
@@ -165,6 +177,7 @@ std::string RenderMetrics(const StatusView& status, const prometheus::Registry& 
   AddSpool(status.spool.stats(), page);
   AddServers(status, page);
   AddDevices(status, page);
+  AddHttp(http, page);
   AddOldNames(totals, page);
   return page.Text();
 }

@@ -6,11 +6,13 @@
 
 #include <prometheus/registry.h>
 
+#include "base/http_server.h"
 #include "ingest/status_view.h"
 
 namespace sluice {
 
-// What `registry` collects (the histograms) and what the status view counts.
-std::string RenderMetrics(const StatusView& status, const prometheus::Registry& registry);
+// What `registry` collects (the histograms), and what the status view and the HTTP server count.
+std::string RenderMetrics(const StatusView& status, const HttpStats& http,
+                          const prometheus::Registry& registry);
 
 }  // namespace sluice

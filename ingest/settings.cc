@@ -234,6 +234,11 @@ void AddObserving(Table* t) {
          "Address on which /health, /ready and /metrics are served.");
   t->Add("HTTP_PORT", &Settings::http_port, PortSetting(0), "8080",
          "Port of the same; 0 takes any free one.");
+  t->Add("HTTP_MAX_CONNECTIONS", &Settings::http_max_connections, IntegerSetting(8, 10'000), "256",
+         "Most clients of it at once. One more takes the place of the oldest.");
+  t->Add("HTTP_TIMEOUT", &Settings::http_timeout,
+         DurationSetting(kSecond, 100 * kMillisecond, 10 * kMinute), "5s",
+         "How long a request may take to arrive, and then its answer to be taken.");
   t->Add("SERVICE_NAME", &Settings::service_name, TextSetting(), "ingest",
          "Name of the daemon in logs and in /health.");
   t->Add("LOG_LEVEL", &Settings::log_level,

@@ -98,6 +98,8 @@ struct Settings {
   // Observing
   std::string http_host;
   uint16_t http_port = 0;
+  int64_t http_max_connections = 0;
+  Milliseconds http_timeout{};
   std::string service_name;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;

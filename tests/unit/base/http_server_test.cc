@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <future>
 #include <stdexcept>
 #include <thread>
@@ -25,8 +26,13 @@ using testing::StartsWith;
 
 constexpr milliseconds kForEver{600'000};
 
-UniqueFd Connect(int port) {
+// `receive_buffer`: how much the kernel takes for a client that does not read; 0 for its own
+// choice.
+UniqueFd Connect(int port, int receive_buffer = 0) {
   UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (receive_buffer > 0) {
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  }
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
@@ -148,7 +154,7 @@ TEST(HttpServer, FreesThePortWhenItStops) {
 
 TEST(HttpServer, ClosesWhenARequestDoesNotArriveInTimeHoweverItsBytesDrip) {
   HttpOptions options;
-  options.read_timeout = milliseconds(300);
+  options.timeout = milliseconds(300);
   HttpServer server(options);
   server.Get("/health", Healthy);
   ASSERT_TRUE(server.Start().ok());
@@ -165,7 +171,7 @@ TEST(HttpServer, ClosesWhenARequestDoesNotArriveInTimeHoweverItsBytesDrip) {
 
 TEST(HttpServer, ClosesOnARequestThatIsTooLarge) {
   HttpOptions options;
-  options.read_timeout = kForEver;
+  options.timeout = kForEver;
   options.max_request_bytes = 16 << 10;
   HttpServer server(options);
   server.Get("/health", Healthy);
@@ -191,7 +197,7 @@ TEST(HttpServer, AnswersOnceWhateverRangesAreAskedFor) {
 TEST(HttpServer, GoesOnAnsweringWhileClientsStall) {
   HttpOptions options;
   options.threads = 2;
-  options.read_timeout = milliseconds(200);
+  options.timeout = milliseconds(200);
   HttpServer server(options);
   server.Get("/health", Healthy);
   ASSERT_TRUE(server.Start().ok());
@@ -200,10 +206,91 @@ TEST(HttpServer, GoesOnAnsweringWhileClientsStall) {
   EXPECT_THAT(Exchange(server.port(), GetRequest("/health")), StartsWith("HTTP/1.1 200"));
 }
 
+void ExpectHealthWithinASecond(int port) {
+  const auto asked = std::chrono::steady_clock::now();
+  EXPECT_THAT(Exchange(port, GetRequest("/health")), StartsWith("HTTP/1.1 200"));
+  EXPECT_LT(std::chrono::steady_clock::now() - asked, std::chrono::seconds(1));
+}
+
+TEST(HttpServer, AnswersWithinASecondHoweverManyClientsSendNothingOrALittle) {
+  HttpServer server({});
+  server.Get("/health", Healthy);
+  ASSERT_TRUE(server.Start().ok());
+  for (const char* sent : {"", "GET /health HT"}) {
+    std::vector<UniqueFd> stalled(100);
+    for (UniqueFd& fd : stalled) {
+      fd = Connect(server.port());
+      Send(fd, sent);
+    }
+    ExpectHealthWithinASecond(server.port());
+    EXPECT_GE(server.stats().connections, stalled.size());
+  }
+}
+
+TEST(HttpServer, AnswersWithinASecondWhileClientsTakeNoAnswer) {
+  HttpServer server({});
+  std::atomic<size_t> made{0};
+  server.Get("/health", Healthy);
+  server.Get("/large", [&made](const HttpRequest&) {
+    ++made;
+    return HttpResponse{200, "text/plain", std::string(8 << 20, 'x')};  // more than a socket takes
+  });
+  ASSERT_TRUE(server.Start().ok());
+  std::vector<UniqueFd> stalled(10);
+  for (UniqueFd& fd : stalled) {
+    fd = Connect(server.port(), 4096);
+    Send(fd, GetRequest("/large"));
+  }
+  while (made < stalled.size()) std::this_thread::sleep_for(milliseconds(1));
+  Exchange(server.port(), GetRequest("/health"));  // behind the last of them
+  ExpectHealthWithinASecond(server.port());
+  EXPECT_GE(server.stats().connections, stalled.size());
+}
+
+TEST(HttpServer, GivesTheOldestPlaceToANewClientWhenAllAreTaken) {
+  HttpOptions options;
+  options.timeout = kForEver;
+  options.max_connections = 10;
+  HttpServer server(options);
+  server.Get("/health", Healthy);
+  ASSERT_TRUE(server.Start().ok());
+  std::vector<UniqueFd> stalled(30);
+  for (UniqueFd& fd : stalled) fd = Connect(server.port());
+  EXPECT_THAT(Exchange(server.port(), GetRequest("/health")), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(Receive(stalled[0]), "");
+  Send(stalled[29], GetRequest("/health"));
+  EXPECT_THAT(Receive(stalled[29]), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(server.stats().crowded_out, 21U);
+  EXPECT_LE(server.stats().connections, 10U);
+}
+
+TEST(HttpServer, CountsWhomItClosedOn) {
+  HttpOptions options;
+  options.timeout = milliseconds(50);
+  HttpServer server(options);
+  ASSERT_TRUE(server.Start().ok());
+  EXPECT_EQ(Exchange(server.port(), "GET / HTTP/1.1\r\n"), "");
+  EXPECT_EQ(server.stats().slow, 1U);
+  Exchange(server.port(), std::string(200'000, 'x'));
+  EXPECT_EQ(server.stats().oversized, 1U);
+  EXPECT_EQ(server.stats().crowded_out, 0U);
+}
+
+TEST(HttpServer, DoesNotReadTheBodyOfARequest) {
+  HttpServer server({});
+  server.Get("/health", Healthy);
+  ASSERT_TRUE(server.Start().ok());
+  for (const std::string method : {"GET", "POST"}) {
+    EXPECT_THAT(Exchange(server.port(), method + " /health HTTP/1.1\r\nHost: x\r\n"
+                                                 "Content-Length: 1000000000\r\n\r\n"),
+                StartsWith(method == "GET" ? "HTTP/1.1 200" : "HTTP/1.1 405"));
+  }
+}
+
 TEST(HttpServer, StopsWithoutWaitingForStalledClients) {
   HttpOptions options;
   options.threads = 2;
-  options.read_timeout = kForEver;
+  options.timeout = kForEver;
   HttpServer server(options);
   ASSERT_TRUE(server.Start().ok());
   std::vector<UniqueFd> stalled(12);

@@ -119,6 +119,8 @@ TEST(Settings, HaveTheirOwnDefaultsOtherwise) {
   EXPECT_EQ(s.quarantine_payload_max_bytes, 16U << 10);
   EXPECT_EQ(s.http_host, "0.0.0.0");
   EXPECT_EQ(s.http_port, 8080);
+  EXPECT_EQ(s.http_max_connections, 256);
+  EXPECT_EQ(s.http_timeout, seconds(5));
   EXPECT_EQ(s.service_name, "ingest");
   EXPECT_EQ(s.log_level, LogLevel::kInfo);
   EXPECT_EQ(s.log_format, LogFormat::kText);

@@ -113,7 +113,7 @@ TEST_F(StatusViewTest, IsReadyWithANoteWhileTheDatabaseWantsAnOperator) {
   health_.SetConcern(Concern::kPartitionMissing, "no partition");
   EXPECT_EQ(Ready()["ready"], true);
   EXPECT_EQ(Ready()["notes"], json::array({"no partition"}));
-  const std::string page = RenderMetrics(view_, registry_);
+  const std::string page = RenderMetrics(view_, {}, registry_);
   EXPECT_THAT(page, HasSubstr("sluice_database_concern{concern=\"partition_missing\"} 1"));
   EXPECT_THAT(page, HasSubstr("sluice_database_concern{concern=\"database_restored\"} 0"));
 }
@@ -210,7 +210,7 @@ TEST_F(StatusViewTest, RendersAPageThatReadsLineByLine) {
   CommitSome();
   MakeReady();
   accounting_.Duplicate();
-  const Parsed page = Parse(RenderMetrics(view_, registry_));
+  const Parsed page = Parse(RenderMetrics(view_, {}, registry_));
   const std::pair<const char*, double> expected[] = {
       {"sluice_received_messages_total", 4},
       {"sluice_recovered_messages_total", 0},
@@ -240,7 +240,7 @@ TEST_F(StatusViewTest, RendersAPageThatReadsLineByLine) {
 }
 
 TEST_F(StatusViewTest, RendersASeriesForEveryReason) {
-  const Parsed page = Parse(RenderMetrics(view_, registry_));
+  const Parsed page = Parse(RenderMetrics(view_, {}, registry_));
   for (size_t i = 0; i < kReasonCount; ++i) {
     const std::string reason(ReasonName(static_cast<Reason>(i)));
     EXPECT_TRUE(
