@@ -20,7 +20,8 @@ namespace sluice::testing {
 // A registry with one device, the files that listeners.conf asks for, and the broker.
 class ShippedBroker {
  public:
-  ShippedBroker() : database_(SharedPostgres().CreateDatabase()) {
+  explicit ShippedBroker(const std::string& database = SharedPostgres().CreateDatabase())
+      : database_(database) {
     env_ = {{"DATABASE_URL", SharedPostgres().Url(database_)}, {"PKI_DIR", Path("pki")}};
     Sluice({"migrate"});
     token = Sluice({"device", "add", "orchard", "probe-7", "--site", "north"}).substr(0, 64);
@@ -69,6 +70,13 @@ class ShippedBroker {
     broker_->Wait(std::chrono::seconds(30));
     Launch();
   }
+  // Stops it, and tries to start it; the exit status of a broker that does not start.
+  int ExitCodeOfAStart() {
+    broker_->Signal(SIGTERM);
+    broker_->Wait(std::chrono::seconds(30));
+    const auto ended = sluice::testing::Run(BrokerProcess(), std::chrono::seconds(10));
+    return ended ? ended->code : 0;
+  }
   // Whom the message's stamp names, e.g. "cert orchard/probe-7".
   std::string SenderOf(const RawMessage& message) const {
     for (const auto& [name, value] : message.properties) {
@@ -104,11 +112,14 @@ class ShippedBroker {
     WriteFile(Path("mosquitto.conf"), configuration + "user root\n");
     Launch();
   }
+  ProcessOptions BrokerProcess() const {
+    return {.argv = {"/usr/sbin/mosquitto", "-c", Path("mosquitto.conf")},
+            .env = PluginEnvironment(),
+            .stdout_path = Path("log"),
+            .stderr_path = Path("log")};
+  }
   void Launch() {
-    broker_ = Process::Start({.argv = {"/usr/sbin/mosquitto", "-c", Path("mosquitto.conf")},
-                              .env = PluginEnvironment(),
-                              .stdout_path = Path("log"),
-                              .stderr_path = Path("log")});
+    broker_ = Process::Start(BrokerProcess());
     for (const uint16_t each : {tls_port, port, websocket_port}) {
       EXPECT_TRUE(WaitForPort(each, std::chrono::seconds(30))) << Log();
     }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string_view>
 
@@ -82,9 +83,37 @@ struct RawMqtt::Wire {
   std::unique_ptr<SSL, decltype(&SSL_free)> ssl{nullptr, SSL_free};
   bool open = false;
   bool timed_out = false;
+  bool framed = false;    // WebSocket
+  size_t frame_left = 0;  // of what the server's last frame holds
 
   bool ReadAll(char* data, size_t size) {
     while (open && size > 0) {
+      if (framed && frame_left == 0 && !ReadFrameHeader()) return false;
+      const size_t count = framed ? std::min(size, frame_left) : size;
+      if (!ReadBytes(data, count)) return false;
+      if (framed) frame_left -= count;
+      data += count;
+      size -= count;
+    }
+    return open;
+  }
+
+  void Write(std::string_view data) {
+    if (!open) return;
+    const std::string frame = framed ? Frame(data) : std::string(data);
+    if (ssl) {
+      SSL_write(ssl.get(), frame.data(), static_cast<int>(frame.size()));
+      return;
+    }
+    for (size_t sent = 0; sent < frame.size();) {
+      const ssize_t n = ::send(fd.get(), &frame[sent], frame.size() - sent, MSG_NOSIGNAL);
+      if (n <= 0) return;
+      sent += static_cast<size_t>(n);
+    }
+  }
+
+  bool ReadBytes(char* data, size_t size) {
+    while (size > 0) {
       const ssize_t got =
           ssl ? SSL_read(ssl.get(), data, static_cast<int>(size)) : ::recv(fd.get(), data, size, 0);
       if (got <= 0) {
@@ -96,24 +125,52 @@ struct RawMqtt::Wire {
       data += got;
       size -= static_cast<size_t>(got);
     }
+    return true;
+  }
+
+ private:
+  static constexpr unsigned char kBinary = 0x82;  // the last frame of a message, binary
+  static constexpr unsigned char kClose = 0x88;
+
+  // A client must mask what it sends; four zeros are a mask that changes nothing.
+  static std::string Frame(std::string_view data) {
+    std::string frame = {static_cast<char>(kBinary), static_cast<char>(0x80 | 127)};
+    for (int shift = 56; shift >= 0; shift -= 8) frame += static_cast<char>(data.size() >> shift);
+    return frame + std::string(4, '\0') + std::string(data);
+  }
+
+  bool ReadFrameHeader() {
+    unsigned char header[2];
+    if (!ReadBytes(reinterpret_cast<char*>(header), 2)) return false;
+    frame_left = header[1];
+    if (frame_left >= 126) {
+      unsigned char size[8] = {};
+      const size_t bytes = frame_left == 126 ? 2 : 8;
+      if (!ReadBytes(reinterpret_cast<char*>(size), bytes)) return false;
+      frame_left = 0;
+      for (size_t i = 0; i < bytes; ++i) frame_left = frame_left * 256 + size[i];
+    }
+    if (header[0] == kClose) open = false;
     return open;
   }
 };
 
+RawMqtt::RawMqtt(const RawWebSocket& where) : wire_(std::make_unique<Wire>()) {
+  ConnectTo(where.port);
+  wire_->Write(
+      "GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Protocol: mqtt\r\n\r\n");
+  std::string answer;
+  for (char byte = 0; !answer.ends_with("\r\n\r\n") && wire_->ReadBytes(&byte, 1);) answer += byte;
+  wire_->open = wire_->open && answer.starts_with("HTTP/1.1 101");
+  wire_->framed = true;
+}
+
 RawMqtt::RawMqtt(uint16_t port, const std::optional<RawTls>& tls)
     : wire_(std::make_unique<Wire>()) {
-  wire_->fd = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const timeval limit{.tv_sec = 10, .tv_usec = 0};
-  setsockopt(wire_->fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(wire_->fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
-      0) {
-    return;
-  }
-  wire_->open = true;
+  ConnectTo(port);
+  if (!wire_->open) return;
   if (!tls) return;
   wire_->context.reset(SSL_CTX_new(TLS_client_method()));
   SSL_CTX* const context = wire_->context.get();
@@ -133,18 +190,24 @@ RawMqtt::RawMqtt(uint16_t port, const std::optional<RawTls>& tls)
 
 RawMqtt::~RawMqtt() = default;
 
+void RawMqtt::ConnectTo(uint16_t port) {
+  wire_->fd = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const timeval limit{.tv_sec = 10, .tv_usec = 0};
+  setsockopt(wire_->fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  wire_->open =
+      ::connect(wire_->fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
 bool RawMqtt::ok() const {
   return wire_->open;
 }
 
 void RawMqtt::Send(uint8_t type, const std::string& body) {
-  const std::string packet = static_cast<char>(type) + Length(body.size()) + body;
-  if (!wire_->open) return;
-  if (wire_->ssl) {
-    SSL_write(wire_->ssl.get(), packet.data(), static_cast<int>(packet.size()));
-  } else {
-    (void)::send(wire_->fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL);
-  }
+  wire_->Write(static_cast<char>(type) + Length(body.size()) + body);
 }
 
 std::optional<RawMqtt::Packet> RawMqtt::Read() {
@@ -192,12 +255,34 @@ int RawMqtt::Connect(const RawConnect& connect) {
 }
 
 int RawMqtt::Publish(const RawPublish& publish) {
-  Send(kPublish | 0x02 | (publish.retain ? 1 : 0),
-       Text(publish.topic) + Number(1) + (version_ == 5 ? Encoded(publish.properties) : "") +
-           publish.payload);
+  Send(kPublish | 0x02 | (publish.retain ? 1 : 0), PublishBody(publish, 1));
   const auto answer = Await(kPubAck);
   if (!answer) return -1;
   return answer->body.size() > 2 ? static_cast<unsigned char>(answer->body[2]) : 0;
+}
+
+std::string RawMqtt::PublishBody(const RawPublish& publish, size_t packet_id) const {
+  return Text(publish.topic) + Number(packet_id) +
+         (version_ == 5 ? Encoded(publish.properties) : "") + publish.payload;
+}
+
+size_t RawMqtt::PublishAll(const std::vector<RawPublish>& all) {
+  constexpr size_t kWindow = 500;  // their answers fit into the socket's buffer
+  size_t answered = 0;
+  for (size_t begin = 0; begin < all.size(); begin += kWindow) {
+    const size_t end = std::min(all.size(), begin + kWindow);
+    std::string packets;
+    for (size_t i = begin; i < end; ++i) {
+      const std::string body = PublishBody(all[i], i - begin + 1);
+      packets += static_cast<char>(kPublish | 0x02) + Length(body.size()) + body;
+    }
+    wire_->Write(packets);
+    for (size_t i = begin; i < end; ++i) {
+      if (!Await(kPubAck)) return answered;
+      ++answered;
+    }
+  }
+  return answered;
 }
 
 int RawMqtt::Subscribe(const std::string& filter) {

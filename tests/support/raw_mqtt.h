@@ -1,4 +1,5 @@
-// RawMqtt: an MQTT client that sends what it is told, nonsense included, over TCP or TLS.
+// RawMqtt: an MQTT client that sends what it is told, nonsense included, over TCP, TLS or
+// WebSocket.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,10 @@ struct RawTls {
   std::string ca_file;
   std::string certificate_file;  // "": none is shown
   std::string key_file;
+};
+
+struct RawWebSocket {
+  uint16_t port = 0;
 };
 
 struct RawWill {
@@ -48,6 +53,7 @@ class RawMqtt {
  public:
   // The connection alone; ok() says whether TLS, too, was agreed.
   explicit RawMqtt(uint16_t port, const std::optional<RawTls>& tls = {});
+  explicit RawMqtt(const RawWebSocket& where);
   ~RawMqtt();
   RawMqtt(const RawMqtt&) = delete;
   RawMqtt& operator=(const RawMqtt&) = delete;
@@ -57,6 +63,9 @@ class RawMqtt {
   int Connect(const RawConnect& connect);
   // QoS 1. PUBACK's reason code (0 for MQTT 3.1.1); -1 when the broker closed instead.
   int Publish(const RawPublish& publish);
+  // Many at QoS 1, without a wait for each: returns how many the broker has acknowledged, whatever
+  // the reason code. Less than all: it closed.
+  size_t PublishAll(const std::vector<RawPublish>& all);
   // QoS 1. SUBACK's code; -1 when the broker closed instead.
   int Subscribe(const std::string& filter);
   // The next message, acknowledged; nothing when the broker closed.
@@ -74,7 +83,9 @@ class RawMqtt {
   };
   struct Wire;
 
+  void ConnectTo(uint16_t port);
   void Send(uint8_t type, const std::string& body);
+  std::string PublishBody(const RawPublish& publish, size_t packet_id) const;
   std::optional<Packet> Read();
   // The next packet of that type (upper four bits); messages before it are kept for Receive.
   std::optional<Packet> Await(uint8_t type);

@@ -26,6 +26,21 @@ void WritePem(const std::string& path, Writer writer) {
   std::fclose(file);
 }
 
+// What EVP_EC_gen does, which casts a const away.
+EVP_PKEY* NewKey() {
+  return EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256");
+}
+
+template <typename Type, typename Reader>
+Type* ReadPem(const std::string& path, Reader reader) {
+  std::FILE* const file = std::fopen(path.c_str(), "r");
+  Must(file != nullptr);
+  Type* const read = reader(file, nullptr, nullptr, nullptr);
+  Must(read != nullptr);
+  std::fclose(file);
+  return read;
+}
+
 Certificate Unsigned(EVP_PKEY* key, long serial) {
   Certificate made(X509_new(), X509_free);
   X509_set_version(made.get(), 2);
@@ -52,7 +67,10 @@ void AddExtension(X509* certificate, int nid, const char* value) {
 
 }  // namespace
 
-TestPki::TestPki() : ca_key_(EVP_EC_gen("P-256"), EVP_PKEY_free), ca_(nullptr, X509_free) {
+TestPki::TestPki()
+    : ca_file_(directory_.Path("ca.pem")),
+      ca_key_(NewKey(), EVP_PKEY_free),
+      ca_(nullptr, X509_free) {
   ca_ = Unsigned(ca_key_.get(), 1);
   AddName(ca_.get(), {"test authority"});
   X509_set_issuer_name(ca_.get(), X509_get_subject_name(ca_.get()));
@@ -62,12 +80,14 @@ TestPki::TestPki() : ca_key_(EVP_EC_gen("P-256"), EVP_PKEY_free), ca_(nullptr, X
   Issue({{"localhost"}}, "server");
 }
 
+TestPki::TestPki(const std::string& ca_file, const std::string& ca_key_file,
+                 const std::string& trusted_file)
+    : ca_file_(trusted_file),
+      ca_key_(ReadPem<EVP_PKEY>(ca_key_file, PEM_read_PrivateKey), EVP_PKEY_free),
+      ca_(ReadPem<X509>(ca_file, PEM_read_X509), X509_free) {}
+
 Sha256Digest FingerprintOf(const std::string& certificate_file) {
-  const std::unique_ptr<std::FILE, decltype(&std::fclose)> file(
-      std::fopen(certificate_file.c_str(), "r"), std::fclose);
-  Must(file != nullptr);
-  const Certificate certificate(PEM_read_X509(file.get(), nullptr, nullptr, nullptr), X509_free);
-  Must(certificate != nullptr);
+  const Certificate certificate(ReadPem<X509>(certificate_file, PEM_read_X509), X509_free);
   Sha256Digest digest;
   Must(X509_digest(certificate.get(), EVP_sha256(), digest.data(), nullptr) > 0);
   return digest;
@@ -87,7 +107,7 @@ RawTls TestPki::Client(const std::vector<TestName>& common_names) {
 }
 
 void TestPki::Issue(const std::vector<TestName>& common_names, const std::string& name) {
-  const Key key(EVP_EC_gen("P-256"), EVP_PKEY_free);
+  const Key key(NewKey(), EVP_PKEY_free);
   const Certificate made = Unsigned(key.get(), 100 + issued_);
   for (const TestName& common_name : common_names) AddName(made.get(), common_name);
   X509_set_issuer_name(made.get(), X509_get_subject_name(ca_.get()));
@@ -98,6 +118,32 @@ void TestPki::Issue(const std::vector<TestName>& common_names, const std::string
   WritePem(directory_.Path(name + ".key"), [&](std::FILE* file) {
     return PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
   });
+}
+
+const std::vector<std::vector<TestName>>& NamesOfNoDevice() {
+  using namespace std::string_literals;
+  static const std::vector<std::vector<TestName>> names = {
+      {{"a/b/c"}},
+      {{"+/+"}},
+      {{"#"}},
+      {{"+"}},
+      {{"a/"}},
+      {{"/b"}},
+      {{".."}},
+      {{"../.."}},
+      {{"t1/.."}},
+      {{""}},
+      {{"sluice"}},
+      {{"t1/d1\n"}},
+      {{"t1/d1\0"s}},
+      {{"t1/d1\0x"s}},
+      {{"t1/\xff\xfe", V_ASN1_PRINTABLESTRING}},
+      {{"t1/" + std::string(62, 'd')}},
+      {{"t1/d1"}, {"t1/d2"}},
+      {{"t1/d1"}, {"t1/d1"}},
+      {{"t1/d1xxx", V_ASN1_BMPSTRING}},
+      {}};
+  return names;
 }
 
 }  // namespace sluice::testing
