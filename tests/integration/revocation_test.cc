@@ -98,6 +98,12 @@ class Revocation : public ::testing::Test {
     return Change("UPDATE device_registry SET status = '" + status + "' WHERE device_id = '" +
                   device + "'");
   }
+  static void SayWhen(Scenario& scenario, const std::string& what, int64_t after) {
+    char said[120];
+    std::snprintf(said, sizeof said, "%s %+.1f ms after the change was sent", what.c_str(),
+                  static_cast<double>(after) / 1e3);
+    scenario.Say(said);
+  }
   // What was published a moment ago is committed, and more than the promised second has passed.
   void Settle() {
     std::this_thread::sleep_for(milliseconds(1500));
@@ -114,6 +120,7 @@ class Revocation : public ::testing::Test {
 };
 
 TEST_F(Revocation, OfADeviceThatPublishesIsHeededWithinASecond) {
+  Scenario scenario("10", "a device publishes on after its revocation");
   Start();
   constexpr int kAtOnce = 10;
   const int rounds = Repetitions(1, 10);
@@ -143,13 +150,15 @@ TEST_F(Revocation, OfADeviceThatPublishesIsHeededWithinASecond) {
     }
     EXPECT_LE(latest, kSecond);
   }
-  std::printf(
-      "%d devices revoked, %lld messages accepted before; the last came %+.1f ms after the "
-      "UPDATE was sent\n",
-      rounds * kAtOnce, static_cast<long long>(rows), static_cast<double>(latest) / 1e3);
+  scenario.Repeated(rounds * kAtOnce);
+  Judgement judgement;
+  judgement.acknowledged = static_cast<size_t>(rows);
+  scenario.Judged(judgement);
+  SayWhen(scenario, "the last accepted message", latest);
 }
 
 TEST_F(Revocation, AnotherTokenTakesTheOldOnesPlaceWithinASecond) {
+  Scenario scenario("10", "the old token after a rotation; the new one at once");
   stack_.Register({.device = "rotated"});
   Start();
   Stream device(stack_, "rotated", {Payload("tok-apple", 1), Payload("tok-pear", 2)});
@@ -161,9 +170,13 @@ TEST_F(Revocation, AnotherTokenTakesTheOldOnesPlaceWithinASecond) {
   EXPECT_LE(Arrived("max", "rotated", 1) - changed, kSecond);
   ASSERT_TRUE(SoonSome(Rows("rotated", 2)));
   EXPECT_LE(Arrived("min", "rotated", 2) - changed, kSecond);
+  scenario.Repeated();
+  SayWhen(scenario, "the old one's last message", Arrived("max", "rotated", 1) - changed);
+  SayWhen(scenario, "the new one's first", Arrived("min", "rotated", 2) - changed);
 }
 
 TEST_F(Revocation, ANewDeviceIsKnownWithinASecondThoughItWasUnknownBefore) {
+  Scenario scenario("10", "a device that was refused before is registered");
   Start();
   Stream device(stack_, "late");
   ASSERT_TRUE(SoonSome(Rejects("late", "UNREGISTERED_DEVICE")));
@@ -171,6 +184,8 @@ TEST_F(Revocation, ANewDeviceIsKnownWithinASecondThoughItWasUnknownBefore) {
   stack_.Register({.device = "late"});
   ASSERT_TRUE(SoonSome(Rows("late")));
   EXPECT_LE(Arrived("min", "late") - before, kSecond);
+  scenario.Repeated();
+  SayWhen(scenario, "its first message", Arrived("min", "late") - before);
 }
 
 TEST_F(Revocation, ASuspendedSubscriptionStopsItsDevicesWithinASecond) {
