@@ -36,7 +36,8 @@ int64_t SecondsOf(days length) {
 }
 
 KeyPtr NewKey() {
-  return KeyPtr(EVP_EC_gen("P-256"));
+  // Not EVP_EC_gen, a macro that casts a const away.
+  return KeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
 }
 
 Result<std::string> PrivateKeyPem(EVP_PKEY* key) {

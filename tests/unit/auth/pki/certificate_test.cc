@@ -10,7 +10,7 @@ namespace {
 
 // A self-signed certificate with these common names.
 std::string WithNames(const std::vector<std::string>& names) {
-  const KeyPtr key(EVP_EC_gen("P-256"));
+  const KeyPtr key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   const X509Ptr certificate(X509_new());
   ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), 0x0a1b);
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), 0);
