@@ -115,10 +115,9 @@ void FaultRig::Publish(int messages, int rate) {
 void FaultRig::FinishFleet() {
   // Not while it still connects.
   EXPECT_TRUE(Eventually([this] {
-    return std::error_code none_yet;
-    const auto size = std::filesystem::file_size(stack_.Path("acked"), none_yet);
-    return !none_yet && size > 0;
-  }));
+    std::error_code none_yet;
+    return std::filesystem::file_size(stack_.Path("acked"), none_yet) > 0 && !none_yet;
+  })) << "nothing was acknowledged";
   fleet_->Signal(SIGTERM);
   const auto ended = fleet_->Wait(seconds(130));
   ASSERT_TRUE(ended.has_value());
