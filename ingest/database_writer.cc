@@ -268,7 +268,8 @@ PgStatus DatabaseWriter::CopyInSavepoint(PgConnection& db, const Batch& batch,
 }
 
 // Every COPY runs in a savepoint. A failure's CONTEXT names the line, so each guilty message costs
-// four COPYs at most; without a line (a trigger at the end of the statement) the range is halved.
+// four COPYs at most, five before any was taken; without a line (a trigger at the end of the
+// statement) the range is halved.
 // A COPY reaches twice as far as the last guilty one was away: all that follows would be sent in
 // vain, again and again, when the guilty are many.
 PgStatus DatabaseWriter::CopyAroundPoison(PgConnection& db, Batch* batch) {
@@ -288,6 +289,12 @@ PgStatus DatabaseWriter::CopyAroundPoison(PgConnection& db, Batch* batch) {
     }
     ++copies;
     auto copied = CopyInSavepoint(db, *batch, part);
+    if (!copied.ok() && IsPoison(copied.error()) && part.size() == 1 && !any_stored) {
+      if (auto probed = ProbeTable(db, *part.front()); !probed.ok()) return probed;
+      // The table may have been mended in between.
+      ++copies;
+      copied = CopyInSavepoint(db, *batch, part);
+    }
     if (copied.ok()) {
       any_stored = true;
       reach = std::min(2 * reach, accepted.size());
@@ -295,9 +302,6 @@ PgStatus DatabaseWriter::CopyAroundPoison(PgConnection& db, Batch* batch) {
     }
     if (!IsPoison(copied.error())) return copied;
     if (part.size() == 1) {
-      if (!any_stored) {
-        if (auto probed = ProbeTable(db, *part.front()); !probed.ok()) return probed;
-      }
       ++guilty;
       Reject(shared_, part.front(), Reason::kStorageRejected,
              copied.error().sqlstate + ": " + copied.error().message);

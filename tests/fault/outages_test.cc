@@ -160,10 +160,13 @@ TEST(PostgresOutage, AStalledLineIsGivenUpWithinWriteTimeout) {
 
 TEST(PostgresOutage, AServerThatHangsIsSaidBeforeWriteTimeoutHasPassed) {
   Scenario scenario("6", "link to PostgreSQL: half open, WRITE_TIMEOUT 9 s");
-  FaultRig rig(Env{{"WRITE_TIMEOUT", "9s"}});
+  FaultRig rig(Env{{"WRITE_TIMEOUT", "9s"}, {"INGEST_WORKER_COUNT", "1"}});
   rig.stack().Start();
   rig.StartFleet(1000);
   for (int i = 0; i < Repetitions(1, 5); ++i) {
+    const double stored = rig.stack().Metric("sluice_stored_messages_total");
+    ASSERT_TRUE(
+        Eventually([&] { return rig.stack().Metric("sluice_stored_messages_total") > stored; }));
     std::this_thread::sleep_for(RandomMoment(50, 300));
     rig.database_line().HalfOpenAll();
     EXPECT_TRUE(rig.SoonNotReady("database silent"));

@@ -28,8 +28,10 @@ std::string Injected(const std::string& sqlstate) {
 }
 
 constexpr const char* kNoLongerInjected = "DROP FUNCTION inject CASCADE";
+// What was changed is committed before the backends go: those that come next see it.
 constexpr const char* kBackendsAway =
-    "; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'sluice_ingest'";
+    "; COMMIT; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = "
+    "'sluice_ingest'";
 
 // A scenario of "7": the daemon has to say so, keep everything, and go on by itself.
 void Check(FaultRig& rig, Scenario& scenario, const Refusal& refusal, const std::string& state) {
