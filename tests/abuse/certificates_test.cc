@@ -207,7 +207,7 @@ TEST_F(Certificates, LetNobodyInWhileTheListOfRevokedOnesHasRunOutOrIsMissing) {
     ASSERT_EQ(::unlink(list.c_str()), 0);
     rig_->broker.Reload();
     const bool after_reload =
-        Eventually([&] { return !LetsTheHonestIn(); }, std::chrono::seconds(2));
+        Eventually([&] { return !LetsTheHonestIn(); }, std::chrono::seconds(1));
     scenario.Say(after_reload ? "at a reload: every certificate is refused"
                               : "at a reload: the list that was read before stays");
     // A broker that ends at its start hangs in the sanitizer's runtime.
