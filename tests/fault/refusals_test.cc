@@ -28,6 +28,8 @@ std::string Injected(const std::string& sqlstate) {
 }
 
 constexpr const char* kNoLongerInjected = "DROP FUNCTION inject CASCADE";
+// A second one could be logging in just now, and be let in by what was true before.
+const Env kOneWorker = {{"INGEST_WORKER_COUNT", "1"}};
 // What was changed is committed before the backends go: those that come next see it.
 constexpr const char* kBackendsAway =
     "; COMMIT; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = "
@@ -36,7 +38,10 @@ constexpr const char* kBackendsAway =
 // A scenario of "7": the daemon has to say so, keep everything, and go on by itself.
 void Check(FaultRig& rig, Scenario& scenario, const Refusal& refusal, const std::string& state) {
   for (int i = 0; i < Repetitions(1, 5); ++i) {
+    const double stored = rig.stack().Metric("sluice_stored_messages_total");
     rig.Publish(100, 1000);
+    ASSERT_TRUE(
+        Eventually([&] { return rig.stack().Metric("sluice_stored_messages_total") > stored; }));
     rig.stack().Sql(refusal.breaking);
     rig.Publish(300, 3000);
     EXPECT_TRUE(rig.SoonNotReady("database " + state));
@@ -58,7 +63,7 @@ class Retried : public ::testing::TestWithParam<Refusal> {};
 
 TEST_P(Retried, UntilPostgresTakesIt) {
   Scenario scenario("7", "SQLSTATE " + GetParam().name + ": retried");
-  FaultRig rig;
+  FaultRig rig(kOneWorker);
   rig.stack().Start();
   Check(rig, scenario, GetParam(), "retrying");
 }
@@ -88,7 +93,7 @@ class Paused : public ::testing::TestWithParam<Refusal> {};
 
 TEST_P(Paused, UntilAnOperatorMendsIt) {
   Scenario scenario("7", GetParam().name + ": paused, " + GetParam().sqlstate);
-  FaultRig rig;
+  FaultRig rig(kOneWorker);
   rig.stack().Start();
   Check(rig, scenario, GetParam(), "paused");
   EXPECT_NE(rig.stack().log().find("ERROR database_paused"), std::string::npos) << "no alarm";
@@ -112,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(PausedByAPassword, ThatIsWrongUntilAnOperatorMendsIt) {
   Scenario scenario("7", "WrongPassword: paused, 28P01");
   PostgresServer server;
-  FaultRig rig({}, &server);
+  FaultRig rig(kOneWorker, &server);
   std::string& url = rig.stack().env()["DATABASE_URL"];
   url.replace(url.find('@'), 1, ":right@");
   const std::string right = "ALTER ROLE sluice_ingest PASSWORD 'right'";
