@@ -20,8 +20,7 @@ CROSS JOIN LATERAL (
   SELECT count(*) > 0 AS any_certificate,
          string_agg(translate(d.fingerprint_sha256, ': ', '') || '=' || (extract(epoch FROM
                       least(d.not_after, '9999-01-01 00:00Z')) * 1000000)::bigint || ' ', '')
-           FILTER (WHERE d.status = 'ACTIVE' AND d.not_before <= now() AND d.not_after > now())
-           AS active
+           FILTER (WHERE d.status = 'ACTIVE' AND d.not_before <= now()) AS active
   FROM device_certificates d
   WHERE d.tenant_id = k.tenant_id AND d.device_id = k.device_id) c)sql";
 

@@ -127,6 +127,20 @@ TEST_F(StampTest, OfACertificateThatIsNotTheActiveOneProvesNothing) {
   }));
 }
 
+TEST_F(StampTest, OfACertificateThatEndedWhileTheMessageWaitedIsGood) {
+  Start();
+  const StampKeys keys = stack_.Keys();
+  const auto blocker = stack_.server().Connect(stack_.database());
+  ASSERT_TRUE(
+      blocker->Exec("UPDATE device_certificates SET not_after = now() + interval '2 s'").ok());
+  ASSERT_TRUE(blocker->Exec("BEGIN; LOCK TABLE device_certificates").ok());
+  Publish(1, {{kProperty, Sign(keys, 1)}});
+  ASSERT_TRUE(blocker->Exec("SELECT pg_sleep(2.5)").ok());
+  ASSERT_TRUE(blocker->Exec("ROLLBACK").ok());
+  EXPECT_EQ(stack_.VerdictOf(1), "accepted");
+  EXPECT_EQ(Judged(2, {{kProperty, Sign(keys, 2)}}), "TOKEN_NOT_SET_IN_REGISTRY");
+}
+
 TEST_F(StampTest, OfAnotherSenderNamesIt) {
   Start();
   const StampKeys keys = stack_.Keys();
