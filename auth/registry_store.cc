@@ -38,23 +38,6 @@ enum : int {
   kLng
 };
 
-// A PostgreSQL array literal of text.
-std::string ArrayLiteral(std::span<const DeviceKeyView> keys,
-                         std::string_view DeviceKeyView::*part) {
-  std::string out = "{";
-  for (const DeviceKeyView& key : keys) {
-    if (out.size() > 1) out += ',';
-    out += '"';
-    for (const char c : key.*part) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-    out += '"';
-  }
-  out += '}';
-  return out;
-}
-
 Subscription SubscriptionFrom(std::string_view status) {
   if (status == "SUSPENDED") return Subscription::kSuspended;
   if (status == "EXPIRED") return Subscription::kExpired;
@@ -116,9 +99,13 @@ SELECT $1, $2, $3, 'ACTIVE', subscription_id FROM taken)sql";
 PgResult<std::vector<DeviceRef>> RegistryStore::Lookup(std::span<const DeviceKeyView> keys) {
   auto connection = session_.Acquire();
   if (!connection.ok()) return connection.error();
-  auto rows = (*connection)
-                  ->ExecParams(kLookupSql, {ArrayLiteral(keys, &DeviceKeyView::tenant),
-                                            ArrayLiteral(keys, &DeviceKeyView::device)});
+  PgTextArray tenants;
+  PgTextArray devices;
+  for (const DeviceKeyView& key : keys) {
+    tenants.Add(key.tenant);
+    devices.Add(key.device);
+  }
+  auto rows = (*connection)->ExecParams(kLookupSql, {tenants.Text(), devices.Text()});
   if (!rows.ok()) return rows.error().During(kLookingUp);
   std::vector<DeviceRef> records(keys.size());
   for (int row = 0; row < rows->size(); ++row) {

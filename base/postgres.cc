@@ -102,6 +102,16 @@ T ParseNumber(std::string_view text) {
 
 }  // namespace
 
+void PgTextArray::Add(std::string_view element) {
+  if (text_.size() > 1) text_ += ',';
+  text_ += '"';
+  for (const char c : element) {
+    if (c == '"' || c == '\\') text_ += '\\';
+    text_ += c;
+  }
+  text_ += '"';
+}
+
 PgError PgError::During(std::string what) const {
   PgError error = *this;
   if (error.step.empty()) error.step = std::move(what);

@@ -26,6 +26,16 @@ struct pg_result;
 
 namespace sluice {
 
+// A text[] as a parameter, written as PostgreSQL reads it.
+class PgTextArray {
+ public:
+  void Add(std::string_view element);
+  std::string Text() const { return text_ + "}"; }
+
+ private:
+  std::string text_ = "{";
+};
+
 // What failed. `sqlstate` is empty when the server did not answer (connection lost, deadline).
 struct PgError {
   std::string sqlstate;

@@ -36,20 +36,6 @@ JOIN device_registry r ON r.tenant_id = k.tenant_id AND r.device_id = k.device_i
 // Column numbers of kSql.
 enum : int { kOrd, kActive, kTokenHash, kCertificates };
 
-// PostgreSQL array literals of both halves. Nothing in an identity needs escaping; the quotes are
-// for a tenant called NULL.
-std::pair<std::string, std::string> ArrayLiterals(const std::vector<std::string>& identities) {
-  std::string tenants = "{";
-  std::string devices = "{";
-  for (const std::string& identity : identities) {
-    const char* const comma = tenants.size() > 1 ? ",\"" : "\"";
-    const size_t slash = identity.find('/');
-    tenants.append(comma).append(identity, 0, slash).append("\"");
-    devices.append(comma).append(identity, slash + 1).append("\"");
-  }
-  return {tenants + "}", devices + "}"};
-}
-
 // What is no fingerprint in the table proves nobody.
 std::vector<Sha256Digest> FingerprintsFrom(std::string_view text) {
   std::vector<Sha256Digest> fingerprints;
@@ -116,9 +102,15 @@ bool RegistryWatcher::LookUp() {
   const int64_t looked_up_before = behind_ ? connected_at_ : started - poll_us;
   const auto identities = roster_.TakeQuestions(kBatch, started, looked_up_before);
   behind_ = behind_ && identities.size() == kBatch;
-  const auto [tenants, devices] = ArrayLiterals(identities);
+  PgTextArray tenants;
+  PgTextArray devices;
+  for (const std::string_view identity : identities) {
+    const size_t slash = identity.find('/');
+    tenants.Add(identity.substr(0, slash));
+    devices.Add(identity.substr(slash + 1));
+  }
   // Asked even when there is nothing to ask: that is how a dead connection is noticed.
-  auto rows = connection_->ExecParams(kSql, {tenants, devices});
+  auto rows = connection_->ExecParams(kSql, {tenants.Text(), devices.Text()});
   if (!rows.ok()) {
     roster_.GiveBack(identities);
     if (!std::exchange(reported_down_, true)) {
