@@ -307,9 +307,8 @@ TEST_F(DeafDaemon, IsToldOncePerEpisode) {
   line_.Refuse(false);
   ExpectOver();
   const std::string log = stack_.log().substr(said_before);
-  int lines = 0;
-  for (size_t at = 0; (at = log.find("changes_unheard", at)) != std::string::npos; ++at) ++lines;
-  EXPECT_LE(lines, 3) << log;  // the loss, why it cannot come back, that it is over
+  EXPECT_LE(TimesIn(log, "changes_unheard"), 3U)
+      << log;  // the loss, why it cannot come back, that it is over
   EXPECT_THAT(log, HasSubstr("changes_unheard state=\"over\""));
 }
 

@@ -58,12 +58,7 @@ class StampedStack : public SluiceStack {
     daemon().Signal(SIGHUP);
     EXPECT_TRUE(Eventually([&] { return Said(event) > before; })) << event;
   }
-  size_t Said(const std::string& event) const {
-    const std::string text = log();
-    size_t times = 0;
-    for (size_t at = 0; (at = text.find(event, at)) != std::string::npos; ++at) ++times;
-    return times;
-  }
+  size_t Said(const std::string& event) const { return TimesIn(log(), event); }
 
   // "accepted", or the reason why not; "" when nothing becomes of it.
   std::string VerdictOf(int seq) {

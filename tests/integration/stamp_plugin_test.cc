@@ -41,14 +41,7 @@ class StampPlugin : public ::testing::Test {
   }
   // SIGHUP; returns when the broker has said that it has read the key again.
   void ReloadBroker() {
-    const auto said = [this] {
-      const std::string text = broker_.server->Log();
-      size_t times = 0;
-      for (size_t at = 0; (at = text.find("were read again", at)) != std::string::npos; ++at) {
-        ++times;
-      }
-      return times;
-    };
+    const auto said = [this] { return TimesIn(broker_.server->Log(), "were read again"); };
     const size_t before = said();
     broker_.server->Signal(SIGHUP);
     EXPECT_TRUE(Eventually([&] { return said() > before; })) << broker_.server->Log();

@@ -40,4 +40,10 @@ std::string ReadFile(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+size_t TimesIn(std::string_view text, std::string_view what) {
+  size_t times = 0;
+  for (size_t at = 0; (at = text.find(what, at)) != std::string_view::npos; ++at) ++times;
+  return times;
+}
+
 }  // namespace sluice::testing

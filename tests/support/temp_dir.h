@@ -24,5 +24,7 @@ class TempDir {
 // Whole files; both abort the program on an I/O error, except that a missing file reads as "".
 void WriteFile(const std::string& path, std::string_view content);
 std::string ReadFile(const std::string& path);
+// How often it stands in the text.
+size_t TimesIn(std::string_view text, std::string_view what);
 
 }  // namespace sluice::testing
