@@ -9,15 +9,15 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "loadtest/ack_log.h"
-#include "loadtest/channel.h"
 #include "loadtest/message.h"
 #include "loadtest/mqtt.h"
+#include "mqtt/channel.h"
 
 namespace sluice::loadtest {
 
 struct ConnectionOptions {
-  Endpoint endpoint;
-  const TlsIdentity* tls = nullptr;  // null: plain TCP
+  mqtt::Endpoint endpoint;
+  const mqtt::TlsIdentity* tls = nullptr;  // null: plain TCP
   std::string client_id;
   std::string username = {};
   std::string password = {};
@@ -82,7 +82,7 @@ class Connection {
   MessageLibrary* const library_;
   AckLog* const log_;
 
-  Channel channel_;
+  mqtt::Channel channel_;
   bool connected_ = false;  // TCP
   bool writable_ = false;
   bool ready_ = false;

@@ -33,25 +33,25 @@ Links::Links(const LinkOptions& options, Proof proof, MessageLibrary* library, A
 
 Status Links::Make() {
   epoll_.Reset(::epoll_create1(EPOLL_CLOEXEC));
-  const Result<Endpoint> plain = Resolve(options_.host, options_.port);
+  const auto plain = mqtt::Resolve(options_.host, options_.port);
   if (!plain.ok()) return plain.status();
   const std::string id = "sluice-fleet-" + std::to_string(::getpid()) + "-";
   const int shared = proof_ == Proof::kLogin ? 1 : options_.connections;
   for (int i = 1; i <= shared; ++i) {
-    Add({.endpoint = *plain,
+    Add({.endpoint = plain->front(),
          .client_id = id + std::to_string(i),
          .username = options_.username,
          .password = options_.password});
   }
-  return proof_ == Proof::kLogin ? MakeDevices(*plain) : Status::Ok();
+  return proof_ == Proof::kLogin ? MakeDevices(plain->front()) : Status::Ok();
 }
 
-Status Links::MakeDevices(const Endpoint& plain) {
+Status Links::MakeDevices(const mqtt::Endpoint& plain) {
   const bool tls = !options_.certificates.empty();
-  Result<TlsTrust> trust = TlsTrust();
-  if (tls) trust = TlsTrust::Load(options_.ca_file, options_.host);
+  Result<mqtt::TlsTrust> trust = mqtt::TlsTrust();
+  if (tls) trust = mqtt::TlsTrust::Load(options_.ca_file, options_.host);
   if (!trust.ok()) return trust.status();
-  const Result<Endpoint> secure = Resolve(options_.host, options_.tls_port);
+  const auto secure = mqtt::Resolve(options_.host, options_.tls_port);
   if (!secure.ok()) return secure.status();
   for (const Sender& sender : library_->senders()) {
     const std::string name = sender.tenant + "/" + sender.device;
@@ -66,10 +66,11 @@ Status Links::MakeDevices(const Endpoint& plain) {
            .password = TokenOf(library_->shape(), sender)});
       continue;
     }
-    Result<TlsIdentity> identity = TlsIdentity::Load(*trust, directory);
+    Result<mqtt::TlsIdentity> identity =
+        mqtt::TlsIdentity::Load(*trust, directory + "/device.crt", directory + "/device.key");
     if (!identity.ok()) return identity.status();
     identity_of_.back() = &identities_.emplace_back(*std::move(identity));
-    Add({.endpoint = *secure, .tls = identity_of_.back(), .client_id = name});
+    Add({.endpoint = secure->front(), .tls = identity_of_.back(), .client_id = name});
   }
   return Status::Ok();
 }

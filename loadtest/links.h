@@ -66,7 +66,7 @@ class Links {
     int64_t backoff = 0;
   };
 
-  Status MakeDevices(const Endpoint& plain);
+  Status MakeDevices(const mqtt::Endpoint& plain);
   void Add(ConnectionOptions options);
   Status OpenClosed(int64_t now);
   Status Lost(Link* link, const Status& why, bool was_ready);
@@ -77,8 +77,8 @@ class Links {
   AckLog* const log_;
 
   UniqueFd epoll_;
-  std::deque<TlsIdentity> identities_;
-  std::vector<const TlsIdentity*> identity_of_;  // by sender
+  std::deque<mqtt::TlsIdentity> identities_;
+  std::vector<const mqtt::TlsIdentity*> identity_of_;  // by sender
   // With Proof::kLogin the service's is the first one.
   std::deque<Link> links_;
   std::vector<size_t> link_of_;  // by sender

@@ -1,4 +1,4 @@
-#include "loadtest/channel.h"
+#include "mqtt/channel.h"
 
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -6,9 +6,8 @@
 
 #include <cerrno>
 #include <cstring>
-#include <string>
 
-namespace sluice::loadtest {
+namespace sluice::mqtt {
 namespace {
 
 Status Failure(const std::string& what, int error) {
@@ -21,17 +20,20 @@ Status Closed() {
 
 }  // namespace
 
-Result<Endpoint> Resolve(const std::string& host, int port) {
+Result<std::vector<Endpoint>> Resolve(const std::string& host, int port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   const int rc = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
   if (rc != 0) return Status(ErrorCode::kNotFound, host + ": " + ::gai_strerror(rc));
-  Endpoint endpoint;
-  std::memcpy(&endpoint.address, found->ai_addr, found->ai_addrlen);
-  endpoint.length = found->ai_addrlen;
+  std::vector<Endpoint> endpoints;
+  for (const addrinfo* next = found; next != nullptr; next = next->ai_next) {
+    Endpoint& endpoint = endpoints.emplace_back();
+    std::memcpy(&endpoint.address, next->ai_addr, next->ai_addrlen);
+    endpoint.length = next->ai_addrlen;
+  }
   ::freeaddrinfo(found);
-  return endpoint;
+  return endpoints;
 }
 
 Status Channel::Open(const Endpoint& endpoint, const TlsIdentity* tls) {
@@ -105,4 +107,4 @@ Result<size_t> Channel::NothingOrTlsError(int outcome) {
   }
 }
 
-}  // namespace sluice::loadtest
+}  // namespace sluice::mqtt

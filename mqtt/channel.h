@@ -1,23 +1,26 @@
-// Channel: a non-blocking stream of bytes to the broker, over TCP or mutual TLS.
+// Channel: a non-blocking stream of bytes to the broker, over TCP or TLS.
 #pragma once
 
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "base/unique_fd.h"
-#include "loadtest/tls.h"
+#include "mqtt/tls.h"
 
-namespace sluice::loadtest {
+namespace sluice::mqtt {
 
 struct Endpoint {
   sockaddr_storage address{};
   socklen_t length = 0;
 };
-Result<Endpoint> Resolve(const std::string& host, int port);
+// All that the name stands for, in the order in which to try them; never an empty list.
+Result<std::vector<Endpoint>> Resolve(const std::string& host, int port);
 
 // One thread, which ignores SIGPIPE. Errors are kUnavailable in words; then call Close.
 class Channel {
@@ -43,4 +46,4 @@ class Channel {
   SslSession tls_;
 };
 
-}  // namespace sluice::loadtest
+}  // namespace sluice::mqtt

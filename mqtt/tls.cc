@@ -1,4 +1,4 @@
-#include "loadtest/tls.h"
+#include "mqtt/tls.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -6,7 +6,7 @@
 
 #include <utility>
 
-namespace sluice::loadtest {
+namespace sluice::mqtt {
 namespace {
 
 using Bio = std::unique_ptr<BIO, FreeWith<BIO_free>>;
@@ -32,9 +32,12 @@ Result<TlsTrust> TlsTrust::Load(const std::string& ca_file, const std::string& h
                                 SSL_MODE_RELEASE_BUFFERS);
   // A broker that just hangs up is an end like any other: what counts is what it acknowledged.
   SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
-  if (SSL_CTX_load_verify_locations(context, ca_file.c_str(), nullptr) != 1) {
+  if (ca_file.empty()) {
+    SSL_CTX_set_default_verify_paths(context);
+  } else if (SSL_CTX_load_verify_locations(context, ca_file.c_str(), nullptr) != 1) {
     return Unusable(ca_file);
   }
+  if (host.empty()) return trust;
   X509_VERIFY_PARAM* const expected = SSL_CTX_get0_param(context);
   if (X509_VERIFY_PARAM_set1_ip_asc(expected, host.c_str()) != 1) {
     X509_VERIFY_PARAM_set1_host(expected, host.c_str(), host.size());
@@ -42,29 +45,38 @@ Result<TlsTrust> TlsTrust::Load(const std::string& ca_file, const std::string& h
   return trust;
 }
 
-Result<TlsIdentity> TlsIdentity::Load(TlsTrust trust, const std::string& directory) {
-  TlsIdentity identity;
-  identity.trust_ = std::move(trust);
-  const std::string certificate = directory + "/device.crt";
-  const std::string key = directory + "/device.key";
-  if (const Bio file{BIO_new_file(certificate.c_str(), "r")}) {
+Result<TlsIdentity> TlsIdentity::Load(TlsTrust trust, const std::string& certificate_file,
+                                      const std::string& key_file) {
+  TlsIdentity identity = Nobody(std::move(trust));
+  identity.chain_.reset(sk_X509_new_null());
+  if (const Bio file{BIO_new_file(certificate_file.c_str(), "r")}) {
     identity.certificate_.reset(PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr));
+    while (X509* const issuer = PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr)) {
+      sk_X509_push(identity.chain_.get(), issuer);
+    }
   }
-  if (identity.certificate_ == nullptr) return Unusable(certificate);
-  if (const Bio file{BIO_new_file(key.c_str(), "r")}) {
+  if (identity.certificate_ == nullptr) return Unusable(certificate_file);
+  if (const Bio file{BIO_new_file(key_file.c_str(), "r")}) {
     identity.key_.reset(PEM_read_bio_PrivateKey(file.get(), nullptr, nullptr, nullptr));
   }
-  if (identity.key_ == nullptr) return Unusable(key);
+  if (identity.key_ == nullptr) return Unusable(key_file);
+  return identity;
+}
+
+TlsIdentity TlsIdentity::Nobody(TlsTrust trust) {
+  TlsIdentity identity;
+  identity.trust_ = std::move(trust);
   return identity;
 }
 
 SslSession TlsIdentity::NewSession(int socket) const {
   SslSession session(SSL_new(trust_.context_.get()));
   SSL_set_fd(session.get(), socket);
-  SSL_use_certificate(session.get(), certificate_.get());
-  SSL_use_PrivateKey(session.get(), key_.get());
+  if (certificate_ != nullptr) {
+    SSL_use_cert_and_key(session.get(), certificate_.get(), key_.get(), chain_.get(), 1);
+  }
   SSL_set_connect_state(session.get());
   return session;
 }
 
-}  // namespace sluice::loadtest
+}  // namespace sluice::mqtt
