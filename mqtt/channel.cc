@@ -52,6 +52,7 @@ Status Channel::Open(const Endpoint& endpoint, const TlsIdentity* tls) {
 void Channel::Close() {
   tls_.reset();
   socket_.Reset();
+  waits_to_write_ = false;
 }
 
 Status Channel::FinishConnect() {
@@ -71,7 +72,7 @@ Result<size_t> Channel::Write(std::string_view bytes) {
   for (;;) {
     const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n >= 0) return static_cast<size_t>(n);
-    if (errno == EAGAIN) return size_t{0};
+    if (errno == EAGAIN) return NotNow(true);
     if (errno != EINTR) return Failure("send", errno);
   }
 }
@@ -87,17 +88,23 @@ Result<size_t> Channel::Read(std::span<char> buffer) {
     const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
     if (n > 0) return static_cast<size_t>(n);
     if (n == 0) return Closed();
-    if (errno == EAGAIN) return size_t{0};
+    if (errno == EAGAIN) return NotNow(false);
     if (errno != EINTR) return Failure("recv", errno);
   }
+}
+
+Result<size_t> Channel::NotNow(bool waits_to_write) {
+  waits_to_write_ = waits_to_write;
+  return size_t{0};
 }
 
 Result<size_t> Channel::NothingOrTlsError(int outcome) {
   const int error = errno;
   switch (SSL_get_error(tls_.get(), outcome)) {
     case SSL_ERROR_WANT_READ:
+      return NotNow(false);
     case SSL_ERROR_WANT_WRITE:
-      return size_t{0};
+      return NotNow(true);
     case SSL_ERROR_ZERO_RETURN:
       return Closed();
     case SSL_ERROR_SYSCALL:

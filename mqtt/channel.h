@@ -38,12 +38,16 @@ class Channel {
   // How many bytes; 0: not now, wait for the next event of any sort.
   Result<size_t> Write(std::string_view bytes);
   Result<size_t> Read(std::span<char> buffer);
+  // The last call had nothing to do until the socket can be written; else until it can be read.
+  bool waits_to_write() const { return waits_to_write_; }
 
  private:
+  Result<size_t> NotNow(bool waits_to_write);
   Result<size_t> NothingOrTlsError(int outcome);
 
   UniqueFd socket_;
   SslSession tls_;
+  bool waits_to_write_ = false;
 };
 
 }  // namespace sluice::mqtt
