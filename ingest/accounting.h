@@ -55,7 +55,7 @@ class Accounting {
   // the first message.
   void Begin();
 
-  void Duplicate() { duplicates_.fetch_add(1, std::memory_order_relaxed); }
+  void Duplicates(uint64_t count) { duplicates_.fetch_add(count, std::memory_order_relaxed); }
   void Ignored() { ignored_.fetch_add(1, std::memory_order_relaxed); }
   // The batch's transaction has committed: counts its messages and completes its chunk.
   void Committed(const Batch& batch, UnixMicros now);

@@ -87,7 +87,7 @@ class Daemon {
         subscriber_(
             SubscriberOptionsFrom(settings, !drained && spool_->stats().next_seq > 1),
             [&settings](MqttEvents& events) {
-              return MakePahoClient(MqttOptionsFrom(settings), events);
+              return MakeMqttClient(MqttOptionsFrom(settings), events);
             },
             *spool_, accounting_, SystemClock(), FailStop),
         http_({.host = settings.http_host,

@@ -1,9 +1,10 @@
-// MqttClient: the seam between the subscriber and the MQTT library.
+// MqttClient: the seam between the subscriber and the connection to the broker.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,18 +23,19 @@ struct ArrivedMessage {  // views live during the call
   uint16_t packet_id = 0;
 };
 
-// Called one at a time, on the library's own thread. Keep-alive runs there too: return soon.
+// Called one at a time; keep-alive waits meanwhile: return soon.
 class MqttEvents {
  public:
   virtual ~MqttEvents() = default;
   // The broker accepted a connection; comes before its first message. `session_present`: it still
   // had our session, so it will send again what it has no PUBACK for.
   virtual void OnConnected(bool session_present) noexcept = 0;
-  // Returning acknowledges the message (PUBACK); not returning is the only way not to.
-  virtual void OnMessage(const ArrivedMessage& message) noexcept = 0;
+  // What came together, in order. Returning acknowledges it all (PUBACK); not returning is the only
+  // way not to. On a thread of the connection's own.
+  virtual void OnMessages(std::span<const ArrivedMessage> messages) noexcept = 0;
   virtual void OnConnectionLost(const std::string& why) noexcept = 0;
-  // Asked now and then, on the client's thread, while an answer of the broker is awaited that lies
-  // behind messages: false gives it up.
+  // Asked now and then, on the thread that waits, while an answer of the broker is awaited that
+  // lies behind messages: false gives it up.
   virtual bool StillWanted() noexcept = 0;
 };
 
@@ -75,7 +77,7 @@ class MqttClient {
   virtual Status EndSession() = 0;
 };
 
-// On Eclipse Paho C++; MQTT 5. `events` must outlive the client.
-std::unique_ptr<MqttClient> MakePahoClient(const MqttOptions& options, MqttEvents& events);
+// MQTT 5 over TCP or TLS. `events` must outlive the client.
+std::unique_ptr<MqttClient> MakeMqttClient(const MqttOptions& options, MqttEvents& events);
 
 }  // namespace sluice

@@ -92,24 +92,32 @@ void Subscriber::OnConnected(bool session_present) noexcept {
   }
 }
 
-void Subscriber::OnMessage(const ArrivedMessage& message) noexcept {
-  if (message.topic == kDroppedTopic) return OnDropped(message.payload);
-  arrived_.fetch_add(1, std::memory_order_relaxed);
-  if (IsOtherChannel(message.topic)) {
-    accounting_.Ignored();
-    return;
+void Subscriber::OnMessages(std::span<const ArrivedMessage> messages) noexcept {
+  const UnixMicros now = clock_.Now();
+  uint64_t arrived = 0;
+  batch_.clear();
+  for (const ArrivedMessage& message : messages) {
+    if (message.topic == kDroppedTopic) {
+      OnDropped(message.payload);
+      continue;
+    }
+    ++arrived;
+    if (IsOtherChannel(message.topic)) {
+      accounting_.Ignored();
+      continue;
+    }
+    batch_.push_back({.topic = message.topic,
+                      .payload = message.payload,
+                      .stamp = message.stamp,
+                      .received = now,
+                      .duplicate = message.duplicate,
+                      .packet_id = message.packet_id});
   }
-  const auto appended = spool_.Append({.topic = message.topic,
-                                       .payload = message.payload,
-                                       .stamp = message.stamp,
-                                       .received = clock_.Now(),
-                                       .duplicate = message.duplicate,
-                                       .packet_id = message.packet_id});
-  if (!appended.ok()) {
-    fail_stop_(appended.status());
-  } else if (*appended == AppendOutcome::kDuplicate) {
-    accounting_.Duplicate();
-  }
+  arrived_.fetch_add(arrived, std::memory_order_relaxed);
+  if (batch_.empty()) return;
+  const Result<uint64_t> duplicates = spool_.Append(batch_);
+  if (!duplicates.ok()) return fail_stop_(duplicates.status());
+  accounting_.Duplicates(*duplicates);
 }
 
 void Subscriber::OnDropped(std::string_view figure) {

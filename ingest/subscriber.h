@@ -7,8 +7,8 @@
 // queue is empty, so UNSUBSCRIBE is sent again and again as a round trip, and the queue is empty
 // when two in a row brought no message. Why two are enough:
 //
-//   * Paho's thread takes one packet after the other. Once it has handled an UNSUBACK, the callback
-//     of every message before it has returned, and its PUBACK is written.
+//   * The client takes one packet after the other. Once it has handled an UNSUBACK, every message
+//     before it is in the spool, and its PUBACK is on the way.
 //   * So all PUBACKs of what arrived before the first UNSUBACK reach the broker before the second
 //     UNSUBSCRIBE. The broker handles them in that order: for each PUBACK it sends what now fits
 //     into the receive maximum, and the second UNSUBACK comes after that.
@@ -26,6 +26,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -76,8 +77,7 @@ class Subscriber final : public MqttEvents {
   // The session is ended: the broker holds nothing for us, and nothing will come any more.
   bool left() const { return left_.load(std::memory_order_acquire); }
   // Connected, and subscribed or served by the session that the broker has kept: its answer to
-  // SUBSCRIBE may lie behind minutes of messages. Reads atomics: Paho's own isConnected takes its
-  // global mutex.
+  // SUBSCRIBE may lie behind minutes of messages.
   bool ready() const {
     return ready_.load(std::memory_order_acquire) ||
            (subscribing_.load(std::memory_order_acquire) &&
@@ -93,7 +93,7 @@ class Subscriber final : public MqttEvents {
 
  private:
   void OnConnected(bool session_present) noexcept override;
-  void OnMessage(const ArrivedMessage& message) noexcept override;
+  void OnMessages(std::span<const ArrivedMessage> messages) noexcept override;
   void OnConnectionLost(const std::string& why) noexcept override;
   bool StillWanted() noexcept override { return !Interrupted(); }
 
@@ -122,7 +122,8 @@ class Subscriber final : public MqttEvents {
   std::atomic<uint64_t> arrived_before_{0};  // this connection
   std::atomic<int64_t> broker_dropped_{-1};  // -1: not known
   int watch_attempts_;                       // left; the subscriber's thread only
-  bool session_expected_;                    // the library's thread only
+  bool session_expected_;                    // the subscriber's thread only
+  std::vector<SpoolMessage> batch_;          // the connection's thread only
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;

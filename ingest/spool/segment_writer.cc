@@ -63,18 +63,23 @@ void SegmentWriter::Activate(OpenFile next, uint64_t last_seq) {
   directory_changed_ = true;
 }
 
-Status SegmentWriter::Append(std::string_view record, uint64_t seq) {
+Status SegmentWriter::Append(std::string_view records, uint64_t first_seq) {
   if (failed()) return failure();
   uint64_t end = active_.segment->end.load(std::memory_order_relaxed);
-  if (end > kSegmentHeaderSize && end + record.size() > options_.segment_bytes) {
-    if (Status rolled = Roll(seq, seq - 1); !rolled.ok()) return rolled;
+  if (end > kSegmentHeaderSize && records.size() > room()) {
+    if (Status rolled = Roll(first_seq, first_seq - 1); !rolled.ok()) return rolled;
     end = kSegmentHeaderSize;
   }
-  Status status = active_.file->Append(record);
+  Status status = active_.file->Append(records);
   if (status.ok() && options_.sync == SpoolSync::kAlways) status = active_.file->Sync();
   if (!status.ok()) return Fail(active_.segment->path, status);
-  active_.segment->end.store(end + record.size(), std::memory_order_release);
+  active_.segment->end.store(end + records.size(), std::memory_order_release);
   return status;
+}
+
+uint64_t SegmentWriter::room() const {
+  const uint64_t end = active_.segment->end.load(std::memory_order_relaxed);
+  return end < options_.segment_bytes ? options_.segment_bytes - end : 0;
 }
 
 Status SegmentWriter::MakeSpare() {

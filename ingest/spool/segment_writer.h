@@ -32,9 +32,11 @@ class SegmentWriter {
   Status Resume();
   // Seals the active segment, whose last number is `last_seq`, and starts one with `first_seq`.
   Status Roll(uint64_t first_seq, uint64_t last_seq);
-  // Writes a record, after a roll if it would not fit, and syncs it in mode kAlways. The caller
-  // publishes it.
-  Status Append(std::string_view record, uint64_t seq);
+  // Writes whole records, of which the first has the number `first_seq`, after a roll if they would
+  // not fit, and syncs them in mode kAlways. The caller publishes them.
+  Status Append(std::string_view records, uint64_t first_seq);
+  // How many bytes the active segment still takes. By the appender.
+  uint64_t room() const;
 
   // Ok when there is one already.
   Status MakeSpare();

@@ -45,7 +45,7 @@ class Spool::Impl {
   const std::string& id() const { return id_; }
   uint64_t watermark() const { return persisted_.load(std::memory_order_acquire); }
   void SkipCommitted(const std::vector<SeqRange>& committed);
-  Result<AppendOutcome> Append(const SpoolMessage& message);
+  Result<uint64_t> Append(std::span<const SpoolMessage> messages);
   void OnReconnect(bool session_present);
   std::unique_ptr<Chunk> NextChunk(size_t max_records, size_t max_bytes,
                                    std::chrono::milliseconds linger);
@@ -60,6 +60,7 @@ class Spool::Impl {
   enum class Reconnect { kNone, kSessionKept, kSessionLost };
 
   void ApplyReconnect();
+  Status WriteBatch();
   void LeaveOut(const std::vector<SeqRange>& ranges);
   void RewindIfForgotten(const std::vector<SeqRange>& committed, uint64_t ledger_last);
   Status PersistWatermark();
@@ -86,7 +87,9 @@ class Spool::Impl {
 
   // The appender's.
   RedeliveryMemory memory_;
-  std::vector<char> record_;
+  std::vector<char> batch_;  // records that are encoded and not written yet
+  size_t batch_end_ = 0;
+  uint64_t batch_first_ = 0;  // its first number
   uint64_t next_seq_ = 1;
   std::atomic<Reconnect> reconnect_{Reconnect::kNone};
 
@@ -228,24 +231,45 @@ void Spool::Impl::RewindIfForgotten(const std::vector<SeqRange>& committed, uint
   }
 }
 
-Result<AppendOutcome> Spool::Impl::Append(const SpoolMessage& message) {
+Result<uint64_t> Spool::Impl::Append(std::span<const SpoolMessage> messages) {
   if (writer_.failed()) return writer_.failure();
-  if (Status checked = CheckMessage(message); !checked.ok()) return checked;
+  for (const SpoolMessage& message : messages) {
+    if (Status checked = CheckMessage(message); !checked.ok()) return checked;
+  }
   ApplyReconnect();
-  const size_t size = RecordSize(message);
-  if (record_.size() < size) record_.resize(size);
-  EncodeBody(message, record_.data());
-  const std::string_view record(record_.data(), size);
-  const auto fingerprint =
-      memory_.FingerprintOf(IdentityOf(record.substr(kRecordHeaderSize)), message.packet_id);
-  if (message.duplicate && memory_.Match(fingerprint)) return AppendOutcome::kDuplicate;
+  uint64_t duplicates = 0;
+  batch_first_ = next_seq_;
+  for (const SpoolMessage& message : messages) {
+    const size_t size = RecordSize(message);
+    if (batch_end_ > 0 && batch_end_ + size > writer_.room()) {
+      if (Status written = WriteBatch(); !written.ok()) return written;
+    }
+    if (batch_.size() < batch_end_ + size) batch_.resize(batch_end_ + size);
+    char* const record = batch_.data() + batch_end_;
+    EncodeBody(message, record);
+    const std::string_view body = std::string_view(record, size).substr(kRecordHeaderSize);
+    const auto fingerprint = memory_.FingerprintOf(IdentityOf(body), message.packet_id);
+    if (message.duplicate && memory_.Match(fingerprint)) {
+      ++duplicates;
+      continue;
+    }
+    EncodeHeader(next_seq_++, key_, record, size);
+    memory_.Remember(fingerprint);
+    batch_end_ += size;
+  }
+  if (batch_end_ > 0) {
+    if (Status written = WriteBatch(); !written.ok()) return written;
+  }
+  return duplicates;
+}
 
-  EncodeHeader(next_seq_, key_, record_.data(), size);
-  if (Status written = writer_.Append(record, next_seq_); !written.ok()) return written;
-  memory_.Remember(fingerprint);
-  tail_.Publish(next_seq_++);
+Status Spool::Impl::WriteBatch() {
+  const std::string_view records(batch_.data(), std::exchange(batch_end_, 0));
+  if (Status written = writer_.Append(records, batch_first_); !written.ok()) return written;
+  batch_first_ = next_seq_;
+  tail_.Publish(next_seq_ - 1);
   SLUICE_FAILPOINT("spool.after_append");
-  return AppendOutcome::kAppended;
+  return Status::Ok();
 }
 
 void Spool::Impl::OnReconnect(bool session_present) {
@@ -457,8 +481,8 @@ uint64_t Spool::watermark() const {
 void Spool::SkipCommitted(const std::vector<SeqRange>& c) {
   impl_->SkipCommitted(c);
 }
-Result<AppendOutcome> Spool::Append(const SpoolMessage& m) {
-  return impl_->Append(m);
+Result<uint64_t> Spool::Append(std::span<const SpoolMessage> messages) {
+  return impl_->Append(messages);
 }
 void Spool::OnReconnect(bool session_present) {
   impl_->OnReconnect(session_present);

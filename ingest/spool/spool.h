@@ -2,13 +2,15 @@
 // gets its PUBACK, and stays until a transaction that accounts for it has committed.
 // docs/spool-format.md describes the bytes.
 //
-// Threads: Append by one thread (Paho's callback); NextChunk by any number of workers; Complete by
-// any thread; Maintain by one thread (the application's control thread); the rest by any.
+// Threads: Append by one thread (the broker connection's); NextChunk by any number of workers;
+// Complete by any thread; Maintain by one thread (the application's control thread); the rest by
+// any.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,7 +40,7 @@ struct SpoolOptions {
   uint64_t redelivery_window = 250'000;
 };
 
-// A message as the callback appends it. Views need to live only during Append.
+// A message as the broker connection appends it. Views need to live only during Append.
 struct SpoolMessage {
   std::string_view topic;  // ≤ 65535 bytes
   std::string_view payload;
@@ -74,8 +76,6 @@ struct SeqRange {
   uint64_t first = 0;
   uint64_t last = 0;
 };
-
-enum class AppendOutcome { kAppended, kDuplicate };
 
 struct SpoolStats {
   uint64_t first_uncommitted = 0;  // seq of the oldest record not completed
@@ -120,17 +120,19 @@ class Spool {
   // again, and the watermark goes back for it.
   void SkipCommitted(const std::vector<SeqRange>& committed);
 
-  // Appends, or recognises a redelivery: a message with the broker's DUP flag that equals one that
-  // is remembered, packet id and all, in order, is kDuplicate and not appended again. After
-  // an error nothing was acknowledged to anyone: the caller must stop the process.
-  Result<AppendOutcome> Append(const SpoolMessage& message);
+  // Appends what came together with one write and, with kAlways, one sync; one more where a segment
+  // ends. Redeliveries are recognised: a message with the broker's DUP flag that equals one that is
+  // remembered, packet id and all, in order, is not appended again. Returns how many those are.
+  // After an error none of them may be acknowledged: the caller must stop the process.
+  Result<uint64_t> Append(std::span<const SpoolMessage> messages);
   // The broker connection was made anew: redelivery matching starts over. `session_present` false:
   // the broker has forgotten us, so nothing can come again.
   void OnReconnect(bool session_present);
 
-  // The next run of at most max_records records and max_bytes bytes, for one worker. Waits for the
-  // first record as long as it takes, then until max_records are there or `linger` has passed since
-  // that first record was received. Null after Stop. A chunk must be passed to Complete.
+  // The next run of at most max_records records and max_bytes bytes, for one worker; the oldest,
+  // but see SpoolOptions::live_first_after. Waits for the first record as long as it takes, then
+  // until max_records are there or `linger` has passed since that first record was received. Null
+  // after Stop. A chunk must be passed to Complete.
   std::unique_ptr<Chunk> NextChunk(size_t max_records, size_t max_bytes,
                                    std::chrono::milliseconds linger);
   void Complete(const Chunk& chunk);

@@ -89,7 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Drain(*spool);
   sluice::SpoolMessage message;
   message.payload = "still alive";
-  FUZZ_CHECK(spool->Append(message).ok());
+  FUZZ_CHECK(spool->Append({&message, 1}).ok());
   const auto chunk = spool->NextChunk(10, 1000, std::chrono::milliseconds(0));
   FUZZ_CHECK(chunk != nullptr && chunk->damaged == 0 && chunk->records.size() == 1);
   spool->Complete(*chunk);

@@ -102,9 +102,9 @@ class TestSpool {
     spool = *std::move(opened);
   }
   void Append(const std::string& payload = kGood, const std::string& topic = kTopic) {
-    const auto appended =
-        spool->Append({.topic = topic, .payload = payload, .stamp = {}, .received = kReceived});
-    EXPECT_TRUE(appended.ok());
+    const SpoolMessage message = {
+        .topic = topic, .payload = payload, .stamp = {}, .received = kReceived};
+    EXPECT_TRUE(spool->Append({&message, 1}).ok());
   }
   std::unique_ptr<Chunk> Next(size_t max_records = 1000) {
     return spool->NextChunk(max_records, 1 << 20, std::chrono::milliseconds(0));

@@ -40,7 +40,7 @@ TEST(Accounting, CountsAMessageAsSpooledUntilItsChunkIsCommitted) {
   TestSpool spool;
   Accounting accounting(*spool.spool);
   for (const char* payload : {"good", "good", "bad"}) spool.Append(payload);
-  accounting.Duplicate();
+  accounting.Duplicates(1);
   accounting.Ignored();
   EXPECT_EQ(accounting.Snapshot().Line(),
             "received=4 stored=0 quarantined=0 duplicates=1 spooled=3");
@@ -146,7 +146,7 @@ TEST(Accounting, BalancesAtEveryMoment) {
   Accounting accounting(*spool.spool);
   std::thread appender([&] {
     for (uint64_t i = 0; i < kMessages; ++i) {
-      if (i % 7 == 0) accounting.Duplicate();
+      if (i % 7 == 0) accounting.Duplicates(1);
       spool.Append(i % 3 == 0 ? "bad" : "good");
     }
   });

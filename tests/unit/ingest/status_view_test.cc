@@ -209,7 +209,7 @@ Parsed Parse(const std::string& page) {
 TEST_F(StatusViewTest, RendersAPageThatReadsLineByLine) {
   CommitSome();
   MakeReady();
-  accounting_.Duplicate();
+  accounting_.Duplicates(1);
   const Parsed page = Parse(RenderMetrics(view_, {}, registry_));
   const std::pair<const char*, double> expected[] = {
       {"sluice_received_messages_total", 4},

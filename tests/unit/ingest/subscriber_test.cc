@@ -54,8 +54,9 @@ class SubscriberTest : public testing::Test {
   }
   void Deliver(const std::string& payload, bool duplicate = false,
                const std::string& topic = kTopic) {
-    events_->OnMessage(
-        {.topic = topic, .payload = payload, .stamp = "mark", .duplicate = duplicate});
+    const ArrivedMessage message = {
+        .topic = topic, .payload = payload, .stamp = "mark", .duplicate = duplicate};
+    events_->OnMessages({&message, 1});
   }
   uint64_t Spooled() { return accounting_.Snapshot().spooled; }
 

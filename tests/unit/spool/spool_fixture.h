@@ -19,6 +19,8 @@ namespace sluice {
 
 inline constexpr char kDirectory[] = "/spool";
 
+enum class AppendOutcome { kAppended, kDuplicate };
+
 class SpoolTest : public testing::Test {
  protected:
   using Disk = std::unique_ptr<FakeFileSystem>;
@@ -69,7 +71,9 @@ class SpoolTest : public testing::Test {
     message.stamp = "stamp";
     message.received = clock_.Now();
     message.duplicate = duplicate;
-    return spool_->Append(message);
+    const Result<uint64_t> duplicates = spool_->Append({&message, 1});
+    if (!duplicates.ok()) return duplicates.status();
+    return *duplicates == 0 ? AppendOutcome::kAppended : AppendOutcome::kDuplicate;
   }
   AppendOutcome Append(const std::string& payload, bool duplicate = false) {
     const Result<AppendOutcome> outcome = TryAppend(payload, duplicate);

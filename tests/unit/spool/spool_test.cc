@@ -4,6 +4,8 @@
 namespace sluice {
 namespace {
 
+using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::SizeIs;
 
@@ -22,6 +24,19 @@ TEST_F(SpoolTest, HandsOutWhatWasAppended) {
   EXPECT_EQ(record.payload, "two");
   EXPECT_EQ(record.stamp, "stamp");
   EXPECT_EQ(record.received, clock_.Now());
+}
+
+TEST_F(SpoolTest, TakesABatchThatReachesOverSegmentsInOrder) {
+  Open();
+  Append("first");
+  const std::string payload(options_.segment_bytes / 10, 'x');
+  std::vector<SpoolMessage> batch(50);
+  for (SpoolMessage& message : batch) message.payload = payload;
+  EXPECT_EQ(*spool_->Append(batch), 0U);
+  Append("last");
+  EXPECT_EQ(spool_->stats().next_seq, 53U);
+  KillAndOpen();
+  EXPECT_THAT(Drain(), AllOf(SizeIs(52), Contains(payload).Times(50), Contains("last")));
 }
 
 TEST_F(SpoolTest, TakesEmptyAndVeryLargeMessages) {
@@ -213,7 +228,7 @@ TEST_F(SpoolTest, RefusesAMessageThatARecordCannotHold) {
   SpoolMessage message;
   const std::string topic(70'000, 't');
   message.topic = topic;
-  EXPECT_EQ(spool_->Append(message).code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(spool_->Append({&message, 1}).code(), ErrorCode::kInvalidArgument);
 }
 
 class SpoolRedeliveryTest : public SpoolTest {
@@ -230,6 +245,21 @@ TEST_F(SpoolRedeliveryTest, RecognisesWhatTheBrokerSendsAgain) {
   EXPECT_EQ(Append("5", true), AppendOutcome::kDuplicate);
   EXPECT_EQ(Append("6", true), AppendOutcome::kAppended);
   EXPECT_EQ(Drain(), Numbers(1, 6));
+}
+
+TEST_F(SpoolRedeliveryTest, RecognisesThemInTheMiddleOfABatch) {
+  Open();
+  AppendNumbers(1, 3);
+  spool_->OnReconnect(true);
+  std::vector<SpoolMessage> batch(3);
+  const std::vector<std::string> payloads = {"2", "3", "4"};
+  for (size_t i = 0; i < 3; ++i) {
+    batch[i].topic = "tenant/t/device/d/telemetry";
+    batch[i].payload = payloads[i];
+    batch[i].duplicate = true;
+  }
+  EXPECT_EQ(*spool_->Append(batch), 2U);
+  EXPECT_EQ(Drain(), Numbers(1, 4));
 }
 
 TEST_F(SpoolRedeliveryTest, RecognisesThemAfterAKillToo) {
