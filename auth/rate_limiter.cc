@@ -9,8 +9,9 @@ constexpr int64_t kClockWasSetBack = 60'000'000;
 
 }  // namespace
 
-bool RateLimiter::Allow(DeviceKeyView key, UnixMicros received, double rps, double burst) {
-  Shard& shard = shards_[(DeviceKeyHash{}(key) >> 48) % kShards];
+bool RateLimiter::Allow(uint64_t lane, DeviceKeyView key, UnixMicros received, double rps,
+                        double burst) {
+  Shard& shard = shards_[lane % 2 * kShards + (DeviceKeyHash{}(key) >> 48) % kShards];
   std::lock_guard lock(shard.mutex);
   auto found = shard.buckets.find(key);
   if (found == shard.buckets.end()) {

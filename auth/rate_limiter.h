@@ -15,9 +15,10 @@ class RateLimiter {
  public:
   // Takes one token of the device's bucket, or returns false. `received` is the message's own time
   // of arrival, so that a backlog is judged by when it came, not by how fast it drains; times that
-  // go back (chunks are worked on side by side) refill nothing. A new bucket is full. `rps` tokens
-  // a second, at most `burst`; both may change from call to call.
-  bool Allow(DeviceKeyView key, UnixMicros received, double rps, double burst);
+  // go back (chunks are worked on side by side) refill nothing. Each of two lanes (`lane` modulo 2,
+  // see ingest/spool/lanes.h) has its own bucket: their times lie apart. A new bucket is full.
+  // `rps` tokens a second, at most `burst`; both may change from call to call.
+  bool Allow(uint64_t lane, DeviceKeyView key, UnixMicros received, double rps, double burst);
 
   // Forgets buckets not used since `before`. Whatever was forgotten starts full again, so `before`
   // should lie further back than a bucket takes to fill.
@@ -35,7 +36,7 @@ class RateLimiter {
     mutable std::mutex mutex;
     std::unordered_map<DeviceKey, Bucket, DeviceKeyHash, DeviceKeyEqual> buckets;
   };
-  std::array<Shard, kShards> shards_;
+  std::array<Shard, 2 * kShards> shards_;  // half of them for each lane
 };
 
 }  // namespace sluice

@@ -78,6 +78,9 @@ void AddSpool(const SpoolStats& spool, Page& page) {
   page.Gauge("sluice_spool_backlog_bytes", "Bytes of them.").Value(spool.backlog_bytes);
   page.Gauge("sluice_spool_oldest_seconds", "Age of the oldest of them.")
       .Value(static_cast<double>(spool.oldest_age_us) / 1e6);
+  page.Gauge("sluice_spool_behind_records",
+             "Messages of a backlog that live traffic goes before; 0 when all go in one line.")
+      .Value(spool.behind_records);
   page.Gauge("sluice_spool_disk_bytes", "Bytes of all segments on disk, the reserve included.")
       .Value(spool.disk_bytes);
   page.Gauge("sluice_forgotten_messages",

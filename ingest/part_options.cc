@@ -8,7 +8,8 @@ SpoolOptions SpoolOptionsFrom(const Settings& s) {
           .segment_bytes = s.spool_segment_bytes,
           .sync = s.spool_sync,
           .sync_interval = s.spool_sync_interval,
-          .redelivery_window = static_cast<uint64_t>(s.spool_redelivery_window)};
+          .redelivery_window = static_cast<uint64_t>(s.spool_redelivery_window),
+          .live_first_after = s.live_first_after};
 }
 
 MqttOptions MqttOptionsFrom(const Settings& s) {

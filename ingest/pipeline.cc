@@ -165,7 +165,7 @@ std::optional<Reason> Pipeline::Check(const Message& message, const Batch& batch
           Authenticate(policy, device, message.token, stamped, message.record->received)) {
     return reason;
   }
-  if (!shared_.limiter.Allow(message.key(), message.record->received,
+  if (!shared_.limiter.Allow(batch.chunk->lane, message.key(), message.record->received,
                              shared_.runtime.rate_limit_rps.load(std::memory_order_relaxed),
                              shared_.runtime.rate_limit_burst.load(std::memory_order_relaxed))) {
     return Reason::kRateLimited;

@@ -96,6 +96,10 @@ void AddSpool(Table* t) {
          "crash. What it has on the way beyond that is stored twice. MQTT_RECEIVE_MAXIMUM is no "
          "bound for it: Mosquitto 2.0 exceeds that when it has a queue. At most a quarter of "
          "SPOOL_MAX_BYTES is kept so.");
+  t->Add("LIVE_FIRST_AFTER", &Settings::live_first_after, DurationSetting(kSecond, {}, kDay), "10s",
+         "When the messages being stored are older than this (PostgreSQL was away, or the daemon), "
+         "those that arrive from then on are stored first and the backlog beside them. 0: always "
+         "the oldest first.");
 }
 
 void AddWork(Table* t) {

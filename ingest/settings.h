@@ -45,6 +45,7 @@ struct Settings {
   SpoolSync spool_sync = SpoolSync::kInterval;
   Milliseconds spool_sync_interval{};
   int64_t spool_redelivery_window = 0;
+  Milliseconds live_first_after{};
 
   // Work
   int64_t ingest_worker_count = 0;

@@ -46,7 +46,7 @@ void ChunkReader::Rewind(uint64_t first) {
 
 void ChunkReader::PassSkipped() {
   for (; next_skip_ < skip_.size() && skip_[next_skip_].first <= cursor_; ++next_skip_) {
-    cursor_ = std::max(cursor_, skip_[next_skip_].last + 1);
+    cursor_ = std::max(cursor(), skip_[next_skip_].last + 1);
   }
 }
 
@@ -85,7 +85,7 @@ ChunkReader::Position ChunkReader::Locate(Draft* draft) {
   if (segment == segment_) return Position::kReady;
   if (segment->first_seq > cursor_) {
     LogError("spool_segment_missing",
-             {{"before", segment->path}, {"first", cursor_}, {"last", segment->first_seq - 1}});
+             {{"before", segment->path}, {"first", cursor()}, {"last", segment->first_seq - 1}});
     CountMissing(draft, std::min(segment->first_seq - 1, SkipLimit()));
     return Position::kMissing;
   }

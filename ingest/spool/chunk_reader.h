@@ -26,7 +26,8 @@ class ChunkReader {
   ChunkReader(FileSystem& fs, Clock& clock, const SegmentList& segments, Tail& tail,
               const Uuid& spool, uint64_t first);
 
-  // These numbers are not handed out, and no chunk reaches over them. Before the first Next.
+  // These numbers are not handed out, and no chunk reaches over them. Before the first Next, or
+  // numbers that lie behind the cursor and behind what was to be skipped before.
   void Skip(std::vector<SeqRange> ranges);
   // Starts again with the number `first`; what is to be skipped stays. Before the first Next.
   void Rewind(uint64_t first);
@@ -35,6 +36,8 @@ class ChunkReader {
   std::unique_ptr<Chunk> Next(size_t max_records, size_t max_bytes,
                               std::chrono::milliseconds linger);
 
+  // The next number to hand out.
+  uint64_t cursor() const { return cursor_.load(std::memory_order_relaxed); }
   uint64_t damaged_records() const { return damaged_.load(std::memory_order_relaxed); }
   // When the oldest record not handed out was received, if there is one and it can be read.
   std::optional<UnixMicros> OldestReceived() const;
@@ -84,8 +87,8 @@ class ChunkReader {
   const uint32_t key_;
   std::atomic<uint64_t> damaged_{0};
 
-  std::mutex mutex_;  // held by the thread whose turn it is, also while it waits
-  uint64_t cursor_;   // the next number to hand out
+  std::mutex mutex_;              // held by the thread whose turn it is, also while it waits
+  std::atomic<uint64_t> cursor_;  // the next number to hand out; changes under the mutex
   std::vector<SeqRange> skip_;
   size_t next_skip_ = 0;
   std::shared_ptr<const Segment> segment_;  // the one that reader_ has open

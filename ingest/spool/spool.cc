@@ -9,8 +9,8 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
-#include "ingest/spool/chunk_reader.h"
 #include "ingest/spool/format.h"
+#include "ingest/spool/lanes.h"
 #include "ingest/spool/progress.h"
 #include "ingest/spool/recovery.h"
 #include "ingest/spool/redelivery.h"
@@ -82,7 +82,7 @@ class Spool::Impl {
   SegmentList segments_;
   Tail tail_;
   SegmentWriter writer_;
-  ChunkReader reader_;
+  Lanes reader_;
   WatermarkFile watermark_file_;
 
   // The appender's.
@@ -124,7 +124,8 @@ Spool::Impl::Impl(const SpoolOptions& options, FileSystem& fs, Clock& clock,
       id_(ToText(uuid_)),
       key_(RecordKey(uuid_)),
       writer_(options_, uuid_, fs, clock, segments_),
-      reader_(fs, clock, segments_, tail_, uuid_, FirstWatermark(found) + 1),
+      reader_(fs, clock, segments_, tail_, uuid_, FirstWatermark(found) + 1,
+              options_.live_first_after),
       watermark_file_(fs, options_.directory),
       memory_(options_.redelivery_window),
       progress_(FirstWatermark(found)),
@@ -430,6 +431,7 @@ SpoolStats Spool::Impl::stats() const {
   stats.disk_bytes = writer_.DiskBytes();
   stats.first_on_disk = segments_.Find(1)->first_seq;
   stats.damaged_records = reader_.damaged_records();
+  stats.behind_records = reader_.backlog();
   if (!oldest) oldest = reader_.OldestReceived();
   if (oldest) stats.oldest_age_us = AgeOf(*oldest, clock_.Now());
   const std::lock_guard lock(health_mutex_);

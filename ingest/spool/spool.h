@@ -38,6 +38,9 @@ struct SpoolOptions {
   // committed (no more than a quarter of max_bytes), to recognise what the broker sends again. Not
   // the receive maximum: docs/spool-format.md says why it must be far more.
   uint64_t redelivery_window = 250'000;
+  // When what is handed out is older than this, what arrives from then on is handed out first and
+  // the backlog beside it, see ingest/spool/lanes.h; 0: always the oldest first.
+  std::chrono::microseconds live_first_after{0};
 };
 
 // A message as the broker connection appends it. Views need to live only during Append.
@@ -66,6 +69,10 @@ struct SpoolRecord {
 struct Chunk {
   uint64_t first_seq = 0;
   uint64_t last_seq = 0;
+  // Chunks of one lane come in the order of their arrival. A chunk that is `behind` is of a backlog
+  // while live traffic has a lane of its own.
+  uint64_t lane = 0;
+  bool behind = false;
   uint64_t damaged = 0;
   std::vector<SpoolRecord> records;
   std::string buffer;
@@ -86,6 +93,7 @@ struct SpoolStats {
   uint64_t disk_bytes = 0;         // of all segments, and the reserve
   int64_t oldest_age_us = 0;       // age of the oldest record not completed; 0 when there is none
   uint64_t damaged_records = 0;    // since the spool was opened
+  uint64_t behind_records = 0;     // not handed out yet while live traffic has a lane of its own
   // Completed before the start and unknown to an older database: on disk and so handed out again,
   // and not on disk any more.
   uint64_t forgotten_held = 0;

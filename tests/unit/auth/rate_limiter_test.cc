@@ -12,7 +12,7 @@ constexpr DeviceKeyView kProbe{"orchard", "probe-7"};
 // How many of `asked` messages at that moment pass.
 int Passed(RateLimiter& limiter, UnixMicros at, int asked, double rps, double burst) {
   int passed = 0;
-  for (int i = 0; i < asked; ++i) passed += limiter.Allow(kProbe, at, rps, burst) ? 1 : 0;
+  for (int i = 0; i < asked; ++i) passed += limiter.Allow(0, kProbe, at, rps, burst) ? 1 : 0;
   return passed;
 }
 
@@ -81,15 +81,23 @@ TEST(RateLimiter, TakesNothingAwayWhenTimeGoesBack) {
 TEST(RateLimiter, JudgesABacklogByTheTimesOfArrival) {
   RateLimiter limiter;
   for (int i = 0; i < 1000; ++i) {
-    EXPECT_TRUE(limiter.Allow(kProbe, kStart + i * kSecond, 1, 1)) << i;
+    EXPECT_TRUE(limiter.Allow(0, kProbe, kStart + i * kSecond, 1, 1)) << i;
+  }
+}
+
+TEST(RateLimiter, GivesABacklogAndLiveTrafficBesideItBucketsOfTheirOwn) {
+  RateLimiter limiter;
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_TRUE(limiter.Allow(1, kProbe, kStart + (2000 + i) * kSecond, 1, 1)) << "live " << i;
+    EXPECT_TRUE(limiter.Allow(0, kProbe, kStart + i * kSecond, 1, 1)) << "backlog " << i;
   }
 }
 
 TEST(RateLimiter, KeepsDevicesApart) {
   RateLimiter limiter;
-  EXPECT_TRUE(limiter.Allow({"a", "b/c"}, kStart, 0, 1));
-  EXPECT_TRUE(limiter.Allow({"a/b", "c"}, kStart, 0, 1));
-  EXPECT_FALSE(limiter.Allow({"a", "b/c"}, kStart, 0, 1));
+  EXPECT_TRUE(limiter.Allow(0, {"a", "b/c"}, kStart, 0, 1));
+  EXPECT_TRUE(limiter.Allow(0, {"a/b", "c"}, kStart, 0, 1));
+  EXPECT_FALSE(limiter.Allow(0, {"a", "b/c"}, kStart, 0, 1));
   EXPECT_EQ(limiter.size(), 2U);
 }
 
@@ -102,12 +110,12 @@ TEST(RateLimiter, FollowsABurstThatChanges) {
 
 TEST(RateLimiter, ForgetsWhatWasIdleAndGivesItAFullBucketAgain) {
   RateLimiter limiter;
-  EXPECT_TRUE(limiter.Allow({"t", "idle"}, kStart, 0, 1));
-  EXPECT_TRUE(limiter.Allow({"t", "busy"}, kStart + kSecond, 0, 1));
+  EXPECT_TRUE(limiter.Allow(0, {"t", "idle"}, kStart, 0, 1));
+  EXPECT_TRUE(limiter.Allow(0, {"t", "busy"}, kStart + kSecond, 0, 1));
   limiter.ForgetIdle(kStart + kSecond);
   EXPECT_EQ(limiter.size(), 1U);
-  EXPECT_FALSE(limiter.Allow({"t", "busy"}, kStart + kSecond, 0, 1));
-  EXPECT_TRUE(limiter.Allow({"t", "idle"}, kStart + kSecond, 0, 1));
+  EXPECT_FALSE(limiter.Allow(0, {"t", "busy"}, kStart + kSecond, 0, 1));
+  EXPECT_TRUE(limiter.Allow(0, {"t", "idle"}, kStart + kSecond, 0, 1));
 }
 
 }  // namespace
