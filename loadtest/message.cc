@@ -137,9 +137,11 @@ MessageLibrary::MessageLibrary(FleetShape shape, MessageOptions options)
       templates_(senders_.size() * kKindCount) {}
 
 const MessageTemplate& MessageLibrary::Get(uint32_t sender, Kind kind) {
-  std::optional<MessageTemplate>& slot =
+  std::unique_ptr<MessageTemplate>& slot =
       templates_[sender * kKindCount + static_cast<size_t>(kind)];
-  if (!slot) slot.emplace(shape_, options_, senders_[sender], kind);
+  if (!slot) {
+    slot = std::make_unique<MessageTemplate>(shape_, options_, senders_[sender], kind);
+  }
   return *slot;
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,7 +59,7 @@ class MessageLibrary {
   const FleetShape shape_;
   const MessageOptions options_;
   const std::vector<Sender> senders_;
-  std::vector<std::optional<MessageTemplate>> templates_;  // [sender * kKindCount + kind]
+  std::vector<std::unique_ptr<MessageTemplate>> templates_;  // [sender * kKindCount + kind]
 };
 
 }  // namespace sluice::loadtest

@@ -55,10 +55,17 @@ std::string DeviceRow(const FleetShape& shape, const Sender& sender, std::string
          std::string(subscription) + "-" + sender.tenant + "')";
 }
 
-std::string Joined(const std::vector<std::string>& rows) {
-  std::string text;
-  for (const std::string& row : rows) text += (text.empty() ? "" : ",\n") + row;
-  return text;
+// INSERTs of as many rows as a server reads at once with ease.
+std::string InsertSql(const std::string& into, const std::vector<std::string>& rows) {
+  constexpr size_t kRowsAtOnce = 10000;
+  std::string sql;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const bool first = i % kRowsAtOnce == 0;
+    const bool last = (i + 1) % kRowsAtOnce == 0 || i + 1 == rows.size();
+    if (first) sql += "INSERT INTO " + into + " VALUES\n";
+    sql += rows[i] + (last ? "\nON CONFLICT DO NOTHING;\n" : ",\n");
+  }
+  return sql;
 }
 
 }  // namespace
@@ -147,14 +154,16 @@ std::string RegisterSql(const FleetShape& shape) {
     devices.push_back(DeviceRow(shape, senders[special], "main", "REVOKED"));
     devices.push_back(DeviceRow(shape, senders[special + 1], "suspended", "ACTIVE"));
   }
-  return "BEGIN;\n"
-         "INSERT INTO subscriptions (subscription_id, tenant_id, status, subscription_type,\n"
-         "                           device_limit, active_device_count) VALUES\n" +
-         Joined(subscriptions) +
-         "\nON CONFLICT DO NOTHING;\n"
-         "INSERT INTO device_registry (tenant_id, device_id, site_id, status,\n"
-         "                             provision_token_hash, subscription_id) VALUES\n" +
-         Joined(devices) + "\nON CONFLICT DO NOTHING;\nCOMMIT;\n";
+  return "BEGIN;\n" +
+         InsertSql(
+             "subscriptions (subscription_id, tenant_id, status, subscription_type,\n"
+             "                           device_limit, active_device_count)",
+             subscriptions) +
+         InsertSql(
+             "device_registry (tenant_id, device_id, site_id, status,\n"
+             "                             provision_token_hash, subscription_id)",
+             devices) +
+         "COMMIT;\n";
 }
 
 }  // namespace sluice::loadtest

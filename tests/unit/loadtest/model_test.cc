@@ -60,6 +60,16 @@ TEST(RegisterSql, RegistersEveryDeviceButTheUnknownWithTheHashOfItsToken) {
             1U);
 }
 
+TEST(RegisterSql, SplitsALargeFleetIntoStatementsAServerReadsWithEase) {
+  FleetShape shape;
+  shape.tenants = 1;
+  shape.devices = 25'000;
+  const std::string sql = RegisterSql(shape);
+  EXPECT_EQ(Count(sql, "INSERT INTO device_registry"), 3U);
+  EXPECT_EQ(Count(sql, "')\nON CONFLICT DO NOTHING;\n"), 3U);
+  EXPECT_EQ(Count(sql, "'device-"), 25'000U);
+}
+
 TEST(ParseBadKinds, KnowsEveryNameItPrints) {
   for (const Proof proof : {Proof::kPayload, Proof::kLogin}) {
     const auto all = ParseBadKinds("all", proof);
