@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
+#include <utility>
 
 #include "base/escape.h"
 #include "base/failpoint.h"
@@ -20,6 +20,8 @@ namespace {
 constexpr const char* kBreakerState = "F0000";
 // Of a COPY that goes around guilty messages; below, round trips cost more than rows.
 constexpr size_t kShortestReach = 64;
+// Of a chunk, found one by one; a registry that refuses more of them may keep the rest, too.
+constexpr uint64_t kMostRefusedPlaces = 50;
 // How long a day's partition is taken to be there: retention may drop it, an operator may make it.
 constexpr std::chrono::minutes kForgetDays{10};
 
@@ -116,14 +118,13 @@ PgResult<CommitReport> DatabaseWriter::CommitOnce(PgConnection& db, Batch* batch
     if (!committed.ok()) return committed.error();
     if (*committed) return Confirmed(first_seq);
   }
-  auto report = CommitNew(db, batch, Places::kMove);
+  auto report = CommitNew(db, batch, Places::kAll);
   if (!report.ok() && IsPoison(report.error()) && !IsInLedger(report.error()) &&
-      CountMoves(*batch) > 0) {
+      !MovesOf(*batch).empty()) {
     if (auto undone = Rollback(db); !undone.ok()) return undone.error();
     const PgError refused = report.error();
-    report = CommitNew(db, batch, Places::kLeave);
-    if (report.ok()) {
-      report->places_refused = CountMoves(*batch);
+    report = CommitNew(db, batch, Places::kWhatIsTaken);
+    if (report.ok() && report->places_refused > 0) {
       LogWarning("places_refused",
                  {{"devices", report->places_refused}, {"reason", refused.Describe()}});
     }
@@ -159,9 +160,11 @@ PgResult<CommitReport> DatabaseWriter::CommitNew(PgConnection& db, Batch* batch,
   if (auto kept = CopyQuarantine(db, *batch); !kept.ok()) {
     return kept.error().During("writing quarantine_events");
   }
-  if (auto ended = Finish(db, *batch, places); !ended.ok()) return ended.error();
+  auto refused = Finish(db, *batch, places);
+  if (!refused.ok()) return refused.error();
 
   CommitReport report;
+  report.places_refused = *refused;
   report.bytes = quarantine_.tuples().size();
   for (const Message& message : batch->messages) {
     if (!message.accepted()) continue;
@@ -173,24 +176,66 @@ PgResult<CommitReport> DatabaseWriter::CommitNew(PgConnection& db, Batch* batch,
   return report;
 }
 
-PgStatus DatabaseWriter::Finish(PgConnection& db, const Batch& batch, Places places) {
+PgResult<uint64_t> DatabaseWriter::Finish(PgConnection& db, const Batch& batch, Places places) {
   // A COMMIT is on its way only while its transaction is known to hold the spool's lock: else one
   // that still lies in a dead process' socket could take effect after the next one read the ledger.
   if (!in_transaction_) {
     if (auto begun = db.Exec(InTransaction("")); !begun.ok()) return begun.error();
   }
+  const std::vector<const Message*> moves = MovesOf(batch);
+  uint64_t refused = 0;
+  std::string sql = options_.counters ? CountersSql(db, quarantine_.counters()) : "";
+  if (places == Places::kAll) {
+    sql += LocationsSql(db, moves);
+  } else {
+    // Counters first: every transaction locks in that order.
+    if (auto counted = db.Exec(std::exchange(sql, "")); !counted.ok()) {
+      return counted.error().During("writing quarantine_counters_minute");
+    }
+    auto moved = MoveWhatIsTaken(db, moves);
+    if (!moved.ok()) return moved.error().During("writing device_registry");
+    refused = *moved;
+  }
+  sql += NotifySql(db, batch) + LedgerSql(options_.spool_id, batch) + "COMMIT";
   SLUICE_FAILPOINT("writer.before_commit");
-  auto committed = db.Exec(FinalSql(db, batch, places));
+  auto committed = db.Exec(sql);
   SLUICE_FAILPOINT("writer.after_commit");
   if (!committed.ok()) {
     if (committed.error().connection_lost) unknown_ = batch.chunk->first_seq;
     return committed.error().During(
-        places == Places::kMove
+        places == Places::kAll
             ? "writing quarantine_counters_minute, device_registry and ingest_ledger"
-            : "writing quarantine_counters_minute and ingest_ledger");
+            : "writing ingest_ledger");
   }
   in_transaction_ = false;
-  return PgOk{};
+  return refused;
+}
+
+// Halves what is refused down to the guilty ones, in the order in which all transactions lock.
+// Deferred constraints are checked at once: at COMMIT they would name nobody.
+PgResult<uint64_t> DatabaseWriter::MoveWhatIsTaken(PgConnection& db,
+                                                   std::span<const Message* const> moves) {
+  std::vector<std::span<const Message* const>> open{moves};
+  uint64_t refused = 0;
+  while (!open.empty() && refused < kMostRefusedPlaces) {
+    const std::span<const Message* const> part = open.back();
+    open.pop_back();
+    auto moved = db.Exec("SAVEPOINT place; " + LocationsSql(db, part) +
+                         "SET CONSTRAINTS ALL IMMEDIATE; RELEASE place");
+    if (moved.ok()) continue;
+    if (!IsPoison(moved.error())) return moved.error();
+    if (auto undone = db.Exec("ROLLBACK TO place; RELEASE place"); !undone.ok()) {
+      return undone.error();
+    }
+    if (part.size() <= 1) {
+      refused += part.size();
+      continue;
+    }
+    open.push_back(part.subspan(part.size() / 2));
+    open.push_back(part.first(part.size() / 2));
+  }
+  for (const auto& part : open) refused += part.size();
+  return refused;
 }
 
 PgStatus DatabaseWriter::Rollback(PgConnection& db) {
@@ -371,16 +416,6 @@ PgStatus DatabaseWriter::CopyQuarantine(PgConnection& db, const Batch& batch) {
   if (!ended.ok()) return ended.error();
   SLUICE_FAILPOINT("writer.after_quarantine");
   return PgOk{};
-}
-
-std::string DatabaseWriter::FinalSql(PgConnection& db, const Batch& batch, Places places) {
-  std::string sql;
-  if (options_.counters) sql += CountersSql(db, quarantine_.counters());
-  if (places == Places::kMove) sql += LocationsSql(db, batch);
-  sql += NotifySql(db, batch);
-  sql += LedgerSql(options_.spool_id, batch);
-  sql += "COMMIT";
-  return sql;
 }
 
 }  // namespace sluice

@@ -45,12 +45,15 @@ class DatabaseWriter final : public RowSink {
 
  private:
   using Accepted = std::vector<Message*>;
-  enum class Places { kMove, kLeave };  // devices that say where they are
+  // How devices are moved: all that a chunk moves, or those that the registry does not refuse.
+  enum class Places { kAll, kWhatIsTaken };
 
   PgResult<CommitReport> CommitOnce(PgConnection& db, Batch* batch);
   CommitReport Confirmed(uint64_t first_seq);
   PgResult<CommitReport> CommitNew(PgConnection& db, Batch* batch, Places places);
-  PgStatus Finish(PgConnection& db, const Batch& batch, Places places);
+  // Returns how many places were refused.
+  PgResult<uint64_t> Finish(PgConnection& db, const Batch& batch, Places places);
+  PgResult<uint64_t> MoveWhatIsTaken(PgConnection& db, std::span<const Message* const> moves);
   PgStatus Rollback(PgConnection& db);
   PgResult<bool> AlreadyCommitted(PgConnection& db, uint64_t first_seq);
   PgStatus EnsurePartitions(PgConnection& db, const std::set<int64_t>& days);
@@ -65,7 +68,6 @@ class DatabaseWriter final : public RowSink {
                            std::span<Message* const> messages);
   PgStatus ProbeTable(PgConnection& db, const Message& guilty);
   PgStatus CopyQuarantine(PgConnection& db, const Batch& batch);
-  std::string FinalSql(PgConnection& db, const Batch& batch, Places places);
 
   const WriterOptions options_;
   PgSession& session_;

@@ -23,17 +23,6 @@ std::string NotifyOne(PgConnection& db, const std::string& tenants) {
          db.QuoteLiteral("{\"tenant_ids\":[" + tenants + "]}") + "); ";
 }
 
-// The last place of each device that has moved. Ordered by device, so that transactions side by
-// side lock rows in the same order.
-std::map<DeviceKeyView, const Message*> MovesOf(const Batch& batch) {
-  std::map<DeviceKeyView, const Message*> last;
-  for (const Message& message : batch.messages) {
-    if (message.accepted() && message.location) last.insert_or_assign(message.key(), &message);
-  }
-  std::erase_if(last, [](const auto& entry) { return !entry.second->MovesDevice(); });
-  return last;
-}
-
 }  // namespace
 
 std::string CountersSql(PgConnection& db, const QuarantineBatch::Counters& counters) {
@@ -54,23 +43,44 @@ std::string CountersSql(PgConnection& db, const QuarantineBatch::Counters& count
   return sql;
 }
 
-size_t CountMoves(const Batch& batch) {
-  return MovesOf(batch).size();
+std::vector<const Message*> MovesOf(const Batch& batch) {
+  std::map<DeviceKeyView, const Message*> last;
+  for (const Message& message : batch.messages) {
+    if (message.accepted() && message.location) last.insert_or_assign(message.key(), &message);
+  }
+  std::vector<const Message*> moves;
+  for (const auto& [key, message] : last) {
+    if (message->MovesDevice()) moves.push_back(message);
+  }
+  return moves;
 }
 
-std::string LocationsSql(PgConnection& db, const Batch& batch) {
-  std::string sql;
-  for (const auto& [key, message] : MovesOf(batch)) {
-    const std::string lat = Number(message->location->latitude);
-    const std::string lng = Number(message->location->longitude);
-    sql += "UPDATE device_registry SET latitude = " + lat + ", longitude = " + lng +
-           ", updated_at = now() WHERE tenant_id = " + db.QuoteLiteral(key.tenant) +
-           " AND device_id = " + db.QuoteLiteral(key.device) +
-           " AND (location_source IS NULL OR location_source = 'auto')"
-           " AND (latitude, longitude) IS DISTINCT FROM (" +
-           lat + "::double precision, " + lng + "::double precision); ";
+// An UPDATE locks rows in the order its plan comes by them, so they are locked before it, sorted as
+// DeviceKeyView is: two workers that move the same devices would deadlock.
+std::string LocationsSql(PgConnection& db, std::span<const Message* const> moves) {
+  if (moves.empty()) return "";
+  PgTextArray tenants;
+  PgTextArray devices;
+  PgTextArray latitudes;
+  PgTextArray longitudes;
+  for (const Message* message : moves) {
+    tenants.Add(message->topic.tenant);
+    devices.Add(message->topic.device);
+    latitudes.Add(Number(message->location->latitude));
+    longitudes.Add(Number(message->location->longitude));
   }
-  return sql;
+  return "WITH moving AS (SELECT r.tenant_id, r.device_id, m.latitude, m.longitude FROM unnest(" +
+         db.QuoteLiteral(tenants.Text()) + "::text[], " + db.QuoteLiteral(devices.Text()) +
+         "::text[], " + db.QuoteLiteral(latitudes.Text()) + "::double precision[], " +
+         db.QuoteLiteral(longitudes.Text()) +
+         "::double precision[]) AS m(tenant_id, device_id, latitude, longitude)"
+         " JOIN device_registry r ON r.tenant_id = m.tenant_id AND r.device_id = m.device_id"
+         " WHERE (r.location_source IS NULL OR r.location_source = 'auto')"
+         " AND (r.latitude, r.longitude) IS DISTINCT FROM (m.latitude, m.longitude)"
+         " ORDER BY r.tenant_id COLLATE \"C\", r.device_id COLLATE \"C\" FOR NO KEY UPDATE OF r) "
+         "UPDATE device_registry r SET latitude = m.latitude, longitude = m.longitude,"
+         " updated_at = now() FROM moving m"
+         " WHERE r.tenant_id = m.tenant_id AND r.device_id = m.device_id; ";
 }
 
 std::string NotifySql(PgConnection& db, const Batch& batch) {

@@ -2,7 +2,9 @@
 // trip. Each returns "" or statements that end with "; ".
 #pragma once
 
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/postgres.h"
 #include "ingest/batch.h"
@@ -13,12 +15,14 @@ namespace sluice {
 // Adds to quarantine_counters_minute. A topic without a tenant counts under the empty name.
 std::string CountersSql(PgConnection& db, const QuarantineBatch::Counters& counters);
 
-// How many devices LocationsSql moves at most.
-size_t CountMoves(const Batch& batch);
+// For each device that has moved, the last accepted message that names a place; in the order in
+// which every transaction locks devices.
+std::vector<const Message*> MovesOf(const Batch& batch);
 
-// Moves devices whose location follows the device (location_source NULL or 'auto') to the last
-// place an accepted message named, where that differs from what the registry has.
-std::string LocationsSql(PgConnection& db, const Batch& batch);
+// One statement that moves the devices of `moves` (of MovesOf) to the places
+// named there: those whose location follows the device (location_source NULL or 'auto') and differs
+// from what the registry has.
+std::string LocationsSql(PgConnection& db, std::span<const Message* const> moves);
 
 // NOTIFY telemetry_inserted with {"tenant_ids":[…]} of the accepted messages, split so that each
 // payload stays below PostgreSQL's 8000 bytes.
