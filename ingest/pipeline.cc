@@ -77,7 +77,8 @@ bool Pipeline::Examine(const SpoolRecord& record, Message* message) {
 
 void Pipeline::EncodeRows(const Envelope& envelope, Message* message, Batch* batch) {
   message->event_time = envelope.readings.front().time;
-  if (envelope.latitude && envelope.longitude) {
+  // A later place may be there already when the chunk is of a backlog behind live traffic.
+  if (envelope.latitude && envelope.longitude && !batch->chunk->behind) {
     message->location = Location{*envelope.latitude, *envelope.longitude};
   }
   message->tuples_begin = batch->tuples.size();

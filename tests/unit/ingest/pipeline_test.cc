@@ -54,6 +54,16 @@ TEST(Pipeline, AcceptsAGoodMessageAndEncodesItsRow) {
   EXPECT_EQ(tuples[0][6], "\1{\"heat\":21.5}");
 }
 
+TEST(Pipeline, TakesNoPlaceFromABacklogThatLiveTrafficGoesBefore) {
+  PipelineParts parts;
+  TestChunk chunk;
+  chunk.chunk().behind = true;
+  chunk.Add(R"({"site_id":"north","provision_token":"tok-apple","lat":45.5,"lng":7.25})");
+  const Batch batch = parts.Judge(chunk);
+  EXPECT_TRUE(batch.messages.front().accepted());
+  EXPECT_FALSE(batch.messages.front().location);
+}
+
 // Each fails this check and later ones: the first decides.
 TEST(Pipeline, LetsTheFirstFailureDecideWhatTheMessageAloneShows) {
   const std::string big(9000, 'x');
