@@ -282,23 +282,25 @@ void SocketClient::SayGoodbye() {
   link_.Close();
 }
 
+// Those who wait for an answer hear last that there will be none: by then they know of the loss.
 void SocketClient::Receive() {
   Status status;
   while (status.ok()) status = Round();
   bool asked_to = false;
   {
     const std::lock_guard lock(mutex_);
-    connected_ = false;
-    why_lost_ = status.message();
     asked_to = closing_;
   }
-  changed_.notify_all();
   if (asked_to) {
     SayGoodbye();
   } else {
     link_.Close();
     events_.OnConnectionLost(status.message());
   }
+  const std::lock_guard lock(mutex_);
+  connected_ = false;
+  why_lost_ = status.message();
+  changed_.notify_all();
 }
 
 Status SocketClient::Round() {

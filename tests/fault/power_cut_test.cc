@@ -111,12 +111,12 @@ class World {
 
   void Append(const std::string& payload, bool duplicate) {
     appended_.insert(payload);
-    const auto outcome = spool_->Append({.topic = "tenant/t/device/d/telemetry",
-                                         .payload = payload,
-                                         .stamp = {},
-                                         .received = clock_.Now(),
-                                         .duplicate = duplicate});
-    if (!outcome.ok()) {
+    const SpoolMessage message = {.topic = "tenant/t/device/d/telemetry",
+                                  .payload = payload,
+                                  .stamp = {},
+                                  .received = clock_.Now(),
+                                  .duplicate = duplicate};
+    if (!spool_->Append({&message, 1}).ok()) {
       unacknowledged_ = payload;
       spool_.reset();  // the daemon stops, and is started again
       return;

@@ -376,11 +376,12 @@ TEST_F(SubscriberTest, SaysWhenTheBrokerHasLostTheSession) {
 TEST_F(SubscriberTest, TellsEqualMessagesApartByThePacketId) {
   StartAndWait();
   const auto deliver = [this](uint16_t packet_id, bool duplicate) {
-    events_->OnMessage({.topic = kTopic,
-                        .payload = "on",
-                        .stamp = {},
-                        .duplicate = duplicate,
-                        .packet_id = packet_id});
+    const ArrivedMessage message = {.topic = kTopic,
+                                    .payload = "on",
+                                    .stamp = {},
+                                    .duplicate = duplicate,
+                                    .packet_id = packet_id};
+    events_->OnMessages({&message, 1});
   };
   deliver(1, false);
   broker_.SetSessionPresent(true);

@@ -25,7 +25,7 @@ class ConnectionTest : public testing::Test {
     auto* generic = reinterpret_cast<sockaddr*>(&address);
     ASSERT_EQ(::bind(listener_.get(), generic, sizeof address), 0);
     ASSERT_EQ(::listen(listener_.get(), 5), 0);
-    Endpoint& endpoint = options_.endpoint;
+    mqtt::Endpoint& endpoint = options_.endpoint;
     endpoint.length = sizeof address;
     ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&endpoint.address),
                   &endpoint.length);

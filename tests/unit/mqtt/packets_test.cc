@@ -56,8 +56,9 @@ TEST(CutPacket, ReadsLengthsOfUpToFourBytesAndRefusesAFifth) {
 }
 
 TEST(ParsePublish, FindsTopicPayloadPacketIdAndDup) {
+  const std::string packet = PublishWith("", 0x3A);
   Publish publish;
-  ASSERT_TRUE(ParsePublish(Only(PublishWith("", 0x3A)), &publish));
+  ASSERT_TRUE(ParsePublish(Only(packet), &publish));
   EXPECT_EQ(publish.topic, "t");
   EXPECT_EQ(publish.payload, "p");
   EXPECT_EQ(publish.packet_id, 7);
@@ -65,8 +66,9 @@ TEST(ParsePublish, FindsTopicPayloadPacketIdAndDup) {
 }
 
 TEST(ParsePublish, HasNoPacketIdAtQos0) {
+  const std::string packet = Bytes({0x30, 5, 0, 1, 't', 0, 'p'});
   Publish publish;
-  ASSERT_TRUE(ParsePublish(Only(Bytes({0x30, 5, 0, 1, 't', 0, 'p'})), &publish));
+  ASSERT_TRUE(ParsePublish(Only(packet), &publish));
   EXPECT_EQ(publish.packet_id, 0);
   EXPECT_EQ(publish.payload, "p");
 }
@@ -78,8 +80,9 @@ TEST(ParsePublish, WalksOverPropertiesOfEverySize) {
                                         0x0B, 0x80, 0x01,            // a variable number
                                         0x03, 0,    2,    'a', 'b',  // a text
                                         0x26, 0,    1,    'k', 0,   2, 'v', 'w'});  // a pair
+  const std::string packet = PublishWith(properties);
   Publish publish;
-  ASSERT_TRUE(ParsePublish(Only(PublishWith(properties)), &publish));
+  ASSERT_TRUE(ParsePublish(Only(packet), &publish));
   std::vector<int> ids;
   Properties::Property property;
   while (publish.properties.Next(&property)) ids.push_back(property.id);
@@ -113,8 +116,9 @@ TEST(ParseConnack, TakesTheRefusalOfABrokerThatSpeaksAnOlderVersion) {
 }
 
 TEST(ParseAnswer, FindsTheReason) {
+  const std::string packet = Bytes({0x90, 4, 0, 9, 0, 0x87});
   Answer answer;
-  ASSERT_TRUE(ParseAnswer(Only(Bytes({0x90, 4, 0, 9, 0, 0x87})), &answer));
+  ASSERT_TRUE(ParseAnswer(Only(packet), &answer));
   EXPECT_EQ(answer.packet_id, 9);
   EXPECT_EQ(ReasonText(static_cast<uint8_t>(answer.reasons[0])), "not authorized (0x87)");
   EXPECT_FALSE(ParseAnswer(Only(Bytes({0x90, 3, 0, 9, 0})), &answer)) << "no reason";
