@@ -1,3 +1,5 @@
+// The one-shot function of OpenSSL 3 looks the algorithm up at each call, under locks.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "auth/digest.h"
 
 #include <openssl/crypto.h>
@@ -9,7 +11,10 @@ namespace sluice {
 
 Sha256Digest Sha256(std::string_view text) {
   Sha256Digest digest;
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  SHA256_CTX state;
+  SHA256_Init(&state);
+  SHA256_Update(&state, text.data(), text.size());
+  SHA256_Final(digest.data(), &state);
   return digest;
 }
 

@@ -27,6 +27,7 @@ MqttOptions MqttOptionsFrom(const Settings& s) {
   options.keep_alive = std::chrono::duration_cast<std::chrono::seconds>(s.mqtt_keepalive);
   options.session_expiry = std::chrono::duration_cast<std::chrono::seconds>(s.mqtt_session_expiry);
   options.receive_maximum = static_cast<uint16_t>(s.mqtt_receive_maximum);
+  options.read_interval = s.mqtt_read_interval;
   return options;
 }
 

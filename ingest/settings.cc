@@ -59,6 +59,12 @@ void AddBroker(Table* t) {
          "lost.");
   t->Add("MQTT_RECEIVE_MAXIMUM", &Settings::mqtt_receive_maximum, IntegerSetting(1, 65535), "2000",
          "How many messages the broker may send before one is acknowledged.");
+  t->Add("MQTT_READ_INTERVAL", &Settings::mqtt_read_interval,
+         DurationSetting(kMillisecond, {}, kSecond), "1",
+         "Milliseconds between two readings of the broker's connection while messages come: the "
+         "more come together, the less each costs. A broker that lets few messages be on their "
+         "way (max_inflight_messages is 20 in a Mosquitto that says nothing) sends no more than "
+         "those in one interval. 0: read at once.");
   t->Add("MQTT_RECONNECT_MIN", &Settings::mqtt_reconnect_min,
          DurationSetting(kMillisecond, kMillisecond, kHour), "500ms",
          "First wait before connecting again; it doubles with every failure.");

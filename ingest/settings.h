@@ -35,6 +35,7 @@ struct Settings {
   Milliseconds mqtt_keepalive{};
   Milliseconds mqtt_session_expiry{};
   int64_t mqtt_receive_maximum = 0;
+  Milliseconds mqtt_read_interval{};
   Milliseconds mqtt_reconnect_min{};
   Milliseconds mqtt_reconnect_max{};
 

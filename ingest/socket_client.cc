@@ -25,9 +25,6 @@ using std::chrono::milliseconds;
 constexpr std::string_view kNoStampOfOurs = "no single property sluice-stamp";
 constexpr milliseconds kLookEvery{200};
 constexpr milliseconds kGoodbye{1000};  // how long the broker may take to hang up
-// A round of reading costs a few system calls however much it brings, so after one that brought
-// messages the next waits until some more have come. docs/performance.md has the figures.
-constexpr std::chrono::microseconds kRound{500};
 
 Status Unavailable(const char* operation, const std::string& why) {
   return {ErrorCode::kUnavailable, std::string(operation) + ": " + why};
@@ -312,7 +309,9 @@ Status SocketClient::Round() {
   if (!link_.flushed()) spoke_ = began;
   if (Status status = link_.Flush(); !status.ok()) return status;
   if (link_.full()) return Status::Ok();
-  if (heard_ == began) std::this_thread::sleep_until(began + kRound);
+  // A round costs a few system calls and a change of threads however much it brings, so after one
+  // that brought messages the next waits until some more have come.
+  if (heard_ == began) std::this_thread::sleep_until(began + options_.read_interval);
   link_.Wait(wake_.get(), kLookEvery);
   return Status::Ok();
 }
