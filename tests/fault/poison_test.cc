@@ -117,6 +117,12 @@ TEST_P(EveryRowFails, SoNothingIsQuarantinedAndItResumesAfterTheMend) {
   Scenario scenario("8", "every row refused: " + GetParam().name);
   FaultRig rig;
   rig.stack().Start();
+  // Ready comes before the last of the partitions that are made ahead.
+  ASSERT_TRUE(Eventually([&] {
+    return rig.stack().Value(
+               "SELECT to_regclass('telemetry_p' || to_char((now() AT TIME ZONE 'UTC')"
+               "::date + 7, 'YYYYMMDD')) IS NOT NULL") == "t";
+  }));
   for (int i = 0; i < Repetitions(1, 5); ++i) {
     rig.stack().Sql(GetParam().breaking);
     rig.Publish(500, 3000);
