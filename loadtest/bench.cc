@@ -312,8 +312,11 @@ Result<UnixMicros> Bench::AwaitArrival(const Contender& contender, const Contend
     const Result<uint64_t> arrived = Arrived(contender);
     if (!arrived.ok()) return arrived.status();
     const UnixMicros now = SystemClock().Now();
-    if (std::exchange(measurement->arrived, *arrived) != *arrived) noticed = now;
-    if (*arrived >= measurement->sent) return noticed;
+    if (*arrived > measurement->arrived) {
+      measurement->arrived = *arrived;
+      noticed = now;
+    }
+    if (measurement->arrived >= measurement->sent) return noticed;
     if (!running) {
       return Status(ErrorCode::kUnavailable,
                     "ended too early; see " + (Work(contender) / "log").string());

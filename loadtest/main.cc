@@ -5,8 +5,10 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 #include <string>
 
+#include "loadtest/bench_command.h"
 #include "loadtest/fleet.h"
 #include "loadtest/model.h"
 #include "loadtest/watch.h"
@@ -188,6 +190,7 @@ int main(int argc, char** argv) {
   watch->add_option("--for", watch_options.seconds, "Seconds; 0 is until a signal")
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
+  sluice::loadtest::BenchCommand bench(&app);
   CLI11_PARSE(app, argc, argv);
 
   std::signal(SIGINT, OnSignal);
@@ -200,5 +203,6 @@ int main(int argc, char** argv) {
     Watch(watch_options, &g_stop);
     return 0;
   }
+  if (const std::optional<int> exit_status = bench.Run(&g_stop)) return *exit_status;
   return RunFleetCommand(&fleet_arguments);
 }
