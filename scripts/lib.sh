@@ -99,8 +99,8 @@ postgres_bin() {
   echo "$newest"
 }
 
-# start_postgres DATA PORT LOG PASSFILE: starts a server of its own, with superuser postgres, whose
-# password goes to PASSFILE (for PGPASSFILE) when DATA is new.
+# start_postgres DATA PORT LOG PASSFILE [OPTION…]: starts a server of its own, with superuser postgres,
+# whose password goes to PASSFILE (for PGPASSFILE) when DATA is new. The server gets the options.
 start_postgres() {
   local data=$1 port=$2 log=$3 passfile=$4 bin password
   bin=$(postgres_bin)
@@ -119,7 +119,7 @@ start_postgres() {
   : >>"$log"
   (cd / && as_user postgres setsid "$bin/postgres" -D "$data" -p "$port" \
     -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c shared_buffers=256MB \
-    -c max_wal_size=4GB -c checkpoint_timeout=15min -c wal_compression=on >>"$log" 2>&1) &
+    -c max_wal_size=4GB -c checkpoint_timeout=15min -c wal_compression=on "${@:5}" >>"$log" 2>&1) &
   server_started postgres $!
   PGPASSFILE=$passfile wait_for 60 \
     psql -qAt -h 127.0.0.1 -p "$port" -U postgres -d postgres -c 'SELECT 1' ||
