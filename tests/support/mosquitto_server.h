@@ -41,6 +41,7 @@ class MosquittoServer {
   bool Running();
 
   uint16_t port() const { return port_; }
+  pid_t pid() const { return process_ == nullptr ? 0 : process_->pid(); }
   std::string Uri() const { return "tcp://127.0.0.1:" + std::to_string(port_); }
   std::string Log() const;
 

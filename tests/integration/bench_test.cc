@@ -1,0 +1,112 @@
+// The benchmark itself, small: that it measures, and what it refuses.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/support/free_port.h"
+#include "tests/support/sluice_stack.h"
+
+namespace sluice::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class BenchTest : public ::testing::Test {
+ protected:
+  BenchTest() : server_({.settings = {"track_commit_timestamp = on"}}), stack_({}, &server_) {
+    const std::string sql = stack_.Path("register.sql");
+    testing::Run({.argv = {BinaryPath("sluice-loadtest"), "register", "--devices", "10"},
+                  .stdout_path = sql});
+    stack_.Sql(ReadFile(sql));
+  }
+
+  // How it ended; what it said is Said().
+  int Bench(const std::vector<std::string>& arguments) {
+    std::vector<std::string> argv = {BinaryPath("sluice-loadtest"),
+                                     "bench",
+                                     "--peers",
+                                     std::string(SLUICE_SOURCE_DIR) + "/loadtest/peers",
+                                     "--work",
+                                     stack_.Path("work"),
+                                     "--store",
+                                     stack_.Path("store"),
+                                     "--port",
+                                     std::to_string(stack_.broker().port()),
+                                     "--broker-pid",
+                                     std::to_string(stack_.broker().pid()),
+                                     "--postgres-pid",
+                                     std::to_string(server_.pid()),
+                                     "--json",
+                                     stack_.Path("json"),
+                                     "--html",
+                                     stack_.Path("html"),
+                                     "--devices",
+                                     "10",
+                                     "--rate",
+                                     "1000",
+                                     "--for",
+                                     "1",
+                                     "--runs",
+                                     "1"};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    const auto ended = testing::Run({.argv = argv,
+                                     .env = {{"DATABASE_URL", server_.Url(stack_.database())},
+                                             {"HTTP_PORT", std::to_string(FreePort())}},
+                                     .stdout_path = stack_.Path("said"),
+                                     .stderr_path = stack_.Path("said")},
+                                    std::chrono::seconds(200));
+    return ended ? ended->code : -1;
+  }
+  std::string Said() const { return ReadFile(stack_.Path("said")); }
+
+  PostgresServer server_;
+  SluiceStack stack_;
+};
+
+TEST_F(BenchTest, MeasuresTheBaselinesAndSluiceOnTheSameMessages) {
+  ASSERT_EQ(Bench({"paho", "copy", "sluice", "--empty-the-tables"}), 0) << Said();
+  const nlohmann::json bench = nlohmann::json::parse(ReadFile(stack_.Path("json")));
+  for (const auto& contender : bench["contenders"]) {
+    SCOPED_TRACE(contender.dump());
+    EXPECT_EQ(contender["verdict"], "all there");
+    ASSERT_EQ(contender["runs"].size(), 1U);
+    EXPECT_GT(contender["runs"][0]["consumer"], 0);
+    EXPECT_GT(contender["runs"][0]["messages_per_second"], 0);
+    if (contender["name"] != "copy") {
+      EXPECT_GT(contender["runs"][0]["broker"], 0);
+    }
+    if (contender["name"] != "paho") {
+      EXPECT_GT(contender["runs"][0]["database"], 0);
+    }
+  }
+  EXPECT_EQ(bench["contenders"].size(), 3U);
+  EXPECT_EQ(bench["ratios"].size(), 2U);
+  EXPECT_THAT(ReadFile(stack_.Path("html")), HasSubstr("\"kind\":\"bench\""));
+  // What the last one wrote is still there, and it was the daemon.
+  EXPECT_EQ(stack_.Count("telemetry"), 2000);
+  EXPECT_GT(stack_.Count("ingest_ledger"), 0);
+}
+
+TEST_F(BenchTest, TouchesNoTableWithoutBeingTold) {
+  stack_.Sql(
+      "INSERT INTO telemetry (time, tenant_id, device_id, site_id) VALUES (now(), 'a', 'b', 'c')");
+  EXPECT_EQ(Bench({"paho"}), 1);
+  EXPECT_THAT(Said(), HasSubstr("--empty-the-tables"));
+  EXPECT_EQ(stack_.Count("telemetry"), 1);
+}
+
+TEST_F(BenchTest, GoesOnWithoutAContenderThatDoesNotStart) {
+  const std::string peer = stack_.Path("peers/lame");
+  ASSERT_EQ(testing::Run({.argv = {"mkdir", "-p", peer}})->code, 0);
+  WriteFile(peer + "/contender.json", R"({"about": "ends at once"})");
+  WriteFile(peer + "/run", "#!/bin/sh\nexit 1\n");
+  ASSERT_EQ(testing::Run({.argv = {"chmod", "+x", peer + "/run"}})->code, 0);
+  EXPECT_EQ(Bench({"lame", "--peers", stack_.Path("peers"), "--empty-the-tables"}), 0) << Said();
+  const nlohmann::json bench = nlohmann::json::parse(ReadFile(stack_.Path("json")));
+  EXPECT_EQ(bench["contenders"][0]["failed"], true);
+}
+
+}  // namespace
+}  // namespace sluice::testing
