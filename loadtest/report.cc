@@ -151,6 +151,7 @@ Object ToJson(const ContenderResult& result) {
   Object json = {{"name", result.contender.name},
                  {"about", result.contender.about},
                  {"leaves_out", result.contender.leaves_out},
+                 {"baseline", result.contender.table.empty() || !result.contender.subscribes},
                  {"rate", result.rate},
                  {"verdict", Losses(result)},
                  {"failed", !result.trouble.empty()}};
