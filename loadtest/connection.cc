@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -18,12 +19,17 @@ uint16_t PacketId(uint64_t serial) {
 }  // namespace
 
 Connection::Connection(ConnectionOptions options, MessageLibrary* library, AckLog* log)
-    : options_(std::move(options)), library_(library), log_(log) {}
+    : options_(std::move(options)),
+      library_(library),
+      log_(log),
+      dialect_(library->dialect()),
+      reader_(dialect_.version),
+      limit_(options_.window) {}
 
 Result<int> Connection::Open() {
   Status status = channel_.Open(options_.endpoint, options_.tls);
   if (!status.ok()) return Lost(std::move(status));
-  out_ = EncodeConnect(options_.client_id, options_.username, options_.password);
+  out_ = EncodeConnect(dialect_.version, options_.client_id, options_.username, options_.password);
   return channel_.fd();
 }
 
@@ -33,27 +39,29 @@ void Connection::Close() {
   reader_.Reset();
   out_.clear();
   out_at_ = 0;
+  written_ = 0;
+  cursor_ = 0;
+  in_flight_ = 0;
 }
 
 void Connection::Disconnect() {
   if (ready_) {
-    out_ += EncodeDisconnect();
+    out_ += mqtt::EncodeDisconnect();
     (void)Flush();
   }
   Close();
 }
 
 bool Connection::HasRoom() const {
-  return window_.size() < options_.window && out_.size() - out_at_ < kMaxUnwritten;
+  return window_.size() < limit_ && out_.size() - out_at_ < kMaxUnwritten;
 }
 
 void Connection::Send(const Message& message, std::string_view time_text) {
-  window_.push_back({message, ready_, false});
-  if (ready_) {
-    library_->Get(message.sender, message.kind)
-        .Append(PacketId(next_), message.seq, time_text, false, &out_);
-  }
-  ++next_;
+  window_.push_back({message});
+  const uint64_t serial = next_++;
+  if (!ready_ || cursor_ != serial || in_flight_ >= limit_) return;
+  ++cursor_;
+  Append(&window_.back(), serial, time_text);
 }
 
 Status Connection::OnEvents(uint32_t events) {
@@ -69,12 +77,19 @@ Status Connection::OnEvents(uint32_t events) {
 }
 
 Status Connection::Flush() {
+  if (too_large_ > 0) {
+    return Lost({ErrorCode::kInvalidArgument,
+                 "the broker takes packets of " + std::to_string(max_packet_bytes_) +
+                     " bytes, and the fleet has one of " + std::to_string(too_large_)});
+  }
   while (writable_ && out_at_ < out_.size()) {
     Result<size_t> written = channel_.Write(std::string_view(out_).substr(out_at_));
     if (!written.ok()) return Lost(written.status());
     out_at_ += *written;
+    written_ += *written;
     writable_ = *written > 0;
   }
+  if (dialect_.qos == 0) SettleWritten();
   if (out_at_ == out_.size()) {
     out_.clear();
     out_at_ = 0;
@@ -90,7 +105,7 @@ Status Connection::Read() {
   for (;;) {
     const Result<size_t> size = channel_.Read(buffer);
     if (!size.ok()) return Lost(size.status());
-    if (*size == 0) return Status::Ok();
+    if (*size == 0) break;
     reader_.Feed({buffer.data(), *size});
     BrokerPacket packet;
     auto outcome = reader_.Next(&packet);
@@ -102,42 +117,87 @@ Status Connection::Read() {
       return Lost({ErrorCode::kCorrupt, "the broker sent something unexpected"});
     }
   }
+  if (ready_) SendWaiting();
+  return Status::Ok();
 }
 
 Status Connection::Handle(const BrokerPacket& packet) {
-  if (packet.type == BrokerPacket::Type::kPuback) return Acknowledge(packet.packet_id);
-  if (packet.return_code != 0) {
-    return {ErrorCode::kRejected,
-            "the broker refused the connection, return code " + std::to_string(packet.return_code)};
+  switch (packet.type) {
+    case BrokerPacket::Type::kConnack:
+      return Accept(packet);
+    case BrokerPacket::Type::kPuback:
+      return Acknowledge(packet);
+    case BrokerPacket::Type::kDisconnect:
+      break;
   }
+  return {ErrorCode::kUnavailable,
+          "the broker ended the connection: " + mqtt::ReasonText(packet.reason)};
+}
+
+Status Connection::Accept(const BrokerPacket& connack) {
+  if (connack.reason != 0) {
+    return {ErrorCode::kRejected,
+            "the broker refused the connection" +
+                (dialect_.version == 5 ? ": " + mqtt::ReasonText(connack.reason)
+                                       : ", return code " + std::to_string(connack.reason))};
+  }
+  if (connack.maximum_qos < dialect_.qos) {
+    return {ErrorCode::kInvalidArgument, "the broker takes nothing at QoS 1"};
+  }
+  max_packet_bytes_ = connack.maximum_packet_size;
+  limit_ = options_.window;
+  if (dialect_.qos > 0) limit_ = std::min<size_t>(limit_, connack.receive_maximum);
   ready_ = true;
-  SendWindow();
   return Status::Ok();
 }
 
-Status Connection::Acknowledge(uint16_t packet_id) {
+Status Connection::Acknowledge(const BrokerPacket& puback) {
+  const uint16_t packet_id = puback.packet_id;
   const uint64_t ahead = (packet_id + kPacketIds - PacketId(oldest())) % kPacketIds;
-  if (packet_id == 0 || ahead >= window_.size() || window_[ahead].acknowledged) {
+  if (packet_id == 0 || in_flight_ == 0 || oldest() + ahead >= cursor_ || window_[ahead].settled) {
     return {ErrorCode::kCorrupt, "the broker acknowledged a message that was not outstanding"};
   }
-  Slot& slot = window_[ahead];
-  slot.acknowledged = true;
-  ++acknowledged_;
-  if (slot.message.kind != Kind::kGood) ++acknowledged_bad_;
-  log_->Acknowledged(slot.message.sender, slot.message.seq, slot.message.kind);
-  while (!window_.empty() && window_.front().acknowledged) window_.pop_front();
+  --in_flight_;
+  if (puback.reason < mqtt::kFirstErrorCode) {
+    Settle(&window_[ahead]);
+  } else {
+    window_[ahead].settled = true;
+    ++refused_;
+    last_refusal_ = puback.reason;
+  }
+  while (!window_.empty() && window_.front().settled) window_.pop_front();
   return Status::Ok();
 }
 
-void Connection::SendWindow() {
-  uint64_t serial = oldest();
-  for (Slot& slot : window_) {
-    const uint16_t packet_id = PacketId(serial++);
-    if (slot.acknowledged) continue;
-    library_->Get(slot.message.sender, slot.message.kind)
-        .Append(packet_id, slot.message.seq, FormatTime(slot.message.time), slot.sent, &out_);
-    slot.sent = true;
+void Connection::Settle(Slot* slot) {
+  slot->settled = true;
+  ++acknowledged_;
+  if (slot->message.kind != Kind::kGood) ++acknowledged_bad_;
+  log_->Acknowledged(slot->message.sender, slot->message.seq, slot->message.kind);
+}
+
+void Connection::SettleWritten() {
+  while (oldest() < cursor_ && window_.front().end <= written_) {
+    Settle(&window_.front());
+    window_.pop_front();
   }
+}
+
+// What was collected while the connection was away, as far as the broker wants it at a time.
+void Connection::SendWaiting() {
+  for (cursor_ = std::max(cursor_, oldest()); cursor_ < next_ && in_flight_ < limit_; ++cursor_) {
+    Slot& slot = window_[cursor_ - oldest()];
+    if (!slot.settled) Append(&slot, cursor_, FormatTime(slot.message.time));
+  }
+}
+
+void Connection::Append(Slot* slot, uint64_t serial, std::string_view time_text) {
+  const MessageTemplate& message = library_->Get(slot->message.sender, slot->message.kind);
+  if (message.packet_bytes() > max_packet_bytes_) too_large_ = message.packet_bytes();
+  message.Append(PacketId(serial), slot->message.seq, time_text, slot->sent, &out_);
+  slot->sent = true;
+  slot->end = written_ + out_.size() - out_at_;
+  if (dialect_.qos > 0) ++in_flight_;
 }
 
 Status Connection::Lost(Status why) {

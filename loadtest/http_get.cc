@@ -59,6 +59,11 @@ Result<UniqueFd> Connect(const Url& url) {
 
 }  // namespace
 
+std::string HostOf(const std::string& url_text) {
+  Url url;
+  return Parse(url_text, "", &url) ? url.host : "";
+}
+
 Result<std::string> HttpGet(const std::string& url_text, const std::string& default_path) {
   Url url;
   if (!Parse(url_text, default_path, &url)) {

@@ -11,4 +11,7 @@ namespace sluice::loadtest {
 // most two seconds for each step. kRejected for any status but 200.
 Result<std::string> HttpGet(const std::string& url, const std::string& default_path);
 
+// The name or address in `url`; "" when that is no such URL.
+std::string HostOf(const std::string& url);
+
 }  // namespace sluice::loadtest

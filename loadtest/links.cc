@@ -16,8 +16,10 @@ namespace {
 
 constexpr int64_t kFirstBackoff = 50'000;  // microseconds
 constexpr int64_t kMaxBackoff = 1'000'000;
-// A handshake costs about half a millisecond here, which publishing must not wait for.
-constexpr int kOpensPerTick = 1;
+constexpr int64_t kHandshakePatience = 10'000'000;
+// What may be opened in one tick: one connection with TLS, whose handshake costs about half a
+// millisecond here, or so many without. Publishing must not wait for more.
+constexpr int kOpensPerTick = 4;
 constexpr size_t kService = 0;
 
 uint64_t Sum(const auto& links, uint64_t (Connection::*count)() const) {
@@ -77,7 +79,7 @@ Status Links::MakeDevices(const mqtt::Endpoint& plain) {
 
 void Links::Add(ConnectionOptions options) {
   options.window = options_.window;
-  links_.push_back({Connection(std::move(options), library_, log_), 0, kFirstBackoff});
+  links_.push_back({Connection(std::move(options), library_, log_), 0, kFirstBackoff, 0});
 }
 
 Connection& Links::For(const Message& message) {
@@ -101,6 +103,10 @@ Status Links::Write(int64_t now) {
     if (!link.connection.opened()) continue;
     const bool was_ready = link.connection.ready();
     status = link.connection.Flush();
+    if (status.ok() && !was_ready && now - link.opened_at > kHandshakePatience) {
+      link.connection.Close();
+      status = {ErrorCode::kTimeout, "the broker did not answer"};
+    }
     if (!status.ok()) status = Lost(&link, status, was_ready);
   }
   return status;
@@ -111,7 +117,8 @@ Status Links::OpenClosed(int64_t now) {
   for (size_t i = 0; i < links_.size() && opens < kOpensPerTick; ++i) {
     Link& link = links_[i];
     if (link.connection.opened() || now < link.retry_at) continue;
-    ++opens;
+    opens += link.connection.secure() ? kOpensPerTick : 1;
+    link.opened_at = now;
     const Result<int> fd = link.connection.Open();
     if (!fd.ok()) {
       Status status = Lost(&link, fd.status(), false);
@@ -150,7 +157,8 @@ Status Links::Lost(Link* link, const Status& why, bool was_ready) {
   // again.
   const bool undecided =
       proof_ == Proof::kLogin && !was_ready && why.code() == ErrorCode::kUnavailable;
-  if (!options_.reconnect && !undecided) return {why.code(), last_trouble_};
+  const bool hopeless = why.code() == ErrorCode::kInvalidArgument;
+  if (hopeless || (!options_.reconnect && !undecided)) return {why.code(), last_trouble_};
   link->retry_at = SystemClock().Monotonic() + link->backoff;
   link->backoff = std::min(2 * link->backoff, kMaxBackoff);
   return Status::Ok();
@@ -158,6 +166,13 @@ Status Links::Lost(Link* link, const Status& why, bool was_ready) {
 
 void Links::Disconnect() {
   for (Link& link : links_) link.connection.Disconnect();
+}
+
+void Links::Cut() {
+  for (Link& link : links_) {
+    link.connection.Close();
+    link.retry_at = 0;
+  }
 }
 
 size_t Links::ready() const {
@@ -175,6 +190,16 @@ uint64_t Links::acknowledged() const {
 
 uint64_t Links::acknowledged_bad() const {
   return Sum(links_, &Connection::acknowledged_bad);
+}
+
+uint64_t Links::refused() const {
+  return Sum(links_, &Connection::refused);
+}
+
+uint8_t Links::last_refusal() const {
+  uint8_t reason = 0;
+  for (const Link& link : links_) reason = std::max(reason, link.connection.last_refusal());
+  return reason;
 }
 
 }  // namespace sluice::loadtest

@@ -46,6 +46,8 @@ class Links {
   // Reads what has arrived.
   Status Read();
   void Disconnect();
+  // Cuts all connections without a word; the following calls of Write open them again.
+  void Cut();
 
   // Always the same one for a device and a kind.
   Connection& For(const Message& message);
@@ -58,12 +60,16 @@ class Links {
   uint64_t published() const;
   uint64_t acknowledged() const;
   uint64_t acknowledged_bad() const;
+  uint64_t refused() const;
+  // The reason code of a PUBACK that said no; 0: there was none.
+  uint8_t last_refusal() const;
 
  private:
   struct Link {
     Connection connection;
     int64_t retry_at = 0;
     int64_t backoff = 0;
+    int64_t opened_at = 0;
   };
 
   Status MakeDevices(const mqtt::Endpoint& plain);

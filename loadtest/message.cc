@@ -111,7 +111,8 @@ std::string FormatTime(UnixMicros time) {
 
 MessageTemplate::MessageTemplate(const FleetShape& shape, const MessageOptions& options,
                                  const Sender& sender, Kind kind)
-    : packet_(EncodePublish(TopicOf(sender, kind), Payload(shape, options, sender, kind))),
+    : packet_(EncodePublish(options.dialect, TopicOf(sender, kind),
+                            Payload(shape, options, sender, kind))),
       seq_at_(Holes(packet_, kSeqHole, kSeqChars)),
       time_at_(Holes(packet_, kTimeHole, kTimeChars)) {}
 
@@ -120,9 +121,11 @@ void MessageTemplate::Append(uint16_t packet_id, uint64_t seq, std::string_view 
   const size_t start = out->size();
   out->append(packet_.bytes);
   char* const bytes = out->data() + start;
-  if (dup) bytes[0] = static_cast<char>(bytes[0] | kDupFlag);
-  bytes[packet_.packet_id_at] = static_cast<char>(packet_id >> 8);
-  bytes[packet_.packet_id_at + 1] = static_cast<char>(packet_id & 0xFF);
+  if (packet_.packet_id_at > 0) {
+    if (dup) bytes[0] = static_cast<char>(bytes[0] | kDupFlag);
+    bytes[packet_.packet_id_at] = static_cast<char>(packet_id >> 8);
+    bytes[packet_.packet_id_at + 1] = static_cast<char>(packet_id & 0xFF);
+  }
   for (const size_t at : time_at_) time.copy(bytes + at, kTimeChars);
   for (const size_t at : seq_at_) {
     char* const end = bytes + at + kSeqChars;

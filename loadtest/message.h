@@ -19,6 +19,7 @@ struct MessageOptions {
   int readings = 1;
   size_t oversize_bytes = 20000;  // payload of Kind::kOversized
   Proof proof = Proof::kPayload;
+  Dialect dialect = {};
 };
 
 // "2026-03-01T10:00:00.000000Z": always kTimeChars long.
@@ -32,11 +33,11 @@ class MessageTemplate {
   MessageTemplate(const FleetShape& shape, const MessageOptions& options, const Sender& sender,
                   Kind kind);
 
-  // Appends the packet. Reading i of the message carries seq + i. `time` is kTimeChars long.
+  // Appends the packet. Reading i of the message carries seq + i. `time` is kTimeChars long. At
+  // QoS 0 there is neither packet id nor DUP.
   void Append(uint16_t packet_id, uint64_t seq, std::string_view time, bool dup,
               std::string* out) const;
-  // The packet's payload with nothing patched in; for tests of its size.
-  size_t payload_bytes() const { return packet_.bytes.size() - packet_.payload_at; }
+  size_t packet_bytes() const { return packet_.bytes.size(); }
 
  private:
   PublishPacket packet_;
@@ -51,6 +52,7 @@ class MessageLibrary {
 
   const MessageTemplate& Get(uint32_t sender, Kind kind);
   const FleetShape& shape() const { return shape_; }
+  Dialect dialect() const { return options_.dialect; }
   const std::vector<Sender>& senders() const { return senders_; }
   // How many values of seq one message uses up.
   uint64_t readings() const { return static_cast<uint64_t>(options_.readings); }

@@ -103,6 +103,7 @@ Object ToJson(const FleetReport& fleet) {
           {"acknowledged", fleet.acknowledged},
           {"good", fleet.good},
           {"bad", fleet.bad},
+          {"refused", fleet.refused},
           {"seconds", fleet.seconds},
           {"messages_per_second", Rate(fleet)},
           {"lag_ms_max", fleet.lag_ms_max}};
@@ -125,6 +126,7 @@ Object ToJson(const Verdict& verdict) {
           {"stored", verdict.stored},
           {"quarantined", verdict.quarantined},
           {"duplicates", verdict.duplicates},
+          {"torn_rows", verdict.torn_rows},
           {"balanced", verdict.balanced()}};
 }
 
@@ -137,6 +139,7 @@ Object ToJson(const Histogram& latency) {
 Object ToJson(const RunResult& run) {
   Object json = {{"name", run.name}, {"fleet", ToJson(run.fleet)}};
   json["verdict"] = run.verdict ? ToJson(*run.verdict) : Object();
+  json["settle_seconds"] = run.settle_seconds < 0 ? Object() : Object(run.settle_seconds);
   json["latency"] = run.latency ? ToJson(*run.latency) : Object();
   json["samples"] = Object::array();
   for (const Sample& sample : run.samples) json["samples"].push_back(ToJson(sample));

@@ -29,8 +29,9 @@ struct Verdict {
   uint64_t stored = 0;
   uint64_t quarantined = 0;
   uint64_t duplicates = 0;  // rows and quarantine entries beyond one for each message
+  uint64_t torn_rows = 0;   // of messages of which not all rows are there
 
-  bool balanced() const { return sent + duplicates == stored + quarantined; }
+  bool balanced() const { return sent + duplicates == stored + quarantined && torn_rows == 0; }
 };
 
 struct RunResult {
@@ -38,6 +39,9 @@ struct RunResult {
   FleetReport fleet;
   std::vector<Sample> samples;
   std::optional<Verdict> verdict;
+  // From the last acknowledgement to the last commit, some tenths of a second exact; -1: the
+  // balance is wrong, or nobody looked.
+  double settle_seconds = -1;
   // From the moment a message was due on the timetable to its transaction's commit, microseconds.
   std::optional<Histogram> latency;
 };

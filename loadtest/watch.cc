@@ -1,8 +1,5 @@
 #include "loadtest/watch.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -15,6 +12,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "loadtest/http_get.h"
+#include "loadtest/status_line.h"
 
 namespace sluice::loadtest {
 namespace {
@@ -55,18 +53,6 @@ std::string Reasons(const Scrape& now, const Scrape& before, double seconds, dou
   return text.empty() ? text : " (" + text + ")";
 }
 
-void Show(const std::string& line, bool terminal) {
-  if (!terminal) {
-    std::printf("%s\n", line.c_str());
-  } else {
-    winsize size{};
-    const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
-    const size_t width = known ? size.ws_col - 1 : 79;
-    std::printf("\r%s\x1b[K", line.substr(0, width).c_str());
-  }
-  std::fflush(stdout);
-}
-
 void SleepUntil(int64_t monotonic) {
   const timespec when = {monotonic / kSecond, monotonic % kSecond * 1000};
   ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, nullptr);
@@ -99,7 +85,7 @@ std::string WatchLine(const Scrape& now, const Scrape& before, double seconds) {
 }
 
 void Watch(const WatchOptions& options, const volatile std::sig_atomic_t* stop) {
-  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  StatusLine shown(stdout);
   const int64_t start = SystemClock().Monotonic();
   std::optional<Scrape> before;
   int64_t before_at = 0;
@@ -109,19 +95,18 @@ void Watch(const WatchOptions& options, const volatile std::sig_atomic_t* stop) 
     const Result<std::string> text = HttpGet(options.url, "/metrics");
     const int64_t now_at = SystemClock().Monotonic();
     if (!text.ok()) {
-      Show(options.url + " does not answer: " + text.message(), terminal);
+      shown.Show(options.url + " does not answer: " + text.message());
       before.reset();
       continue;
     }
     Scrape now(*text);
     if (before) {
       const double seconds = static_cast<double>(now_at - before_at) / 1e6;
-      Show(std::to_string(tick) + " s  " + WatchLine(now, *before, seconds), terminal);
+      shown.Show(std::to_string(tick) + " s  " + WatchLine(now, *before, seconds));
     }
     before = std::move(now);
     before_at = now_at;
   }
-  if (terminal) std::printf("\n");
 }
 
 }  // namespace sluice::loadtest

@@ -32,19 +32,28 @@ class ConnectionTest : public testing::Test {
     options_.client_id = "test";
     options_.window = 3;
     log_.emplace(*AckLog::Open("", {}));
-    connection_.emplace(options_, &library_, &*log_);
+    Speak({});
+  }
+  void Speak(Dialect dialect) {
+    MessageOptions message;
+    message.dialect = dialect;
+    dialect_ = dialect;
+    connection_.reset();
+    library_.emplace(FleetShape{}, message);
+    connection_.emplace(options_, &*library_, &*log_);
   }
 
   // Connects and accepts, up to and including CONNACK.
-  void Connect(unsigned char return_code = 0) {
+  void Connect(unsigned char return_code = 0) { Connect({0x20, 2, 0, return_code}); }
+  void Connect(const std::vector<unsigned char>& connack) {
     const Result<int> fd = connection_->Open();
     ASSERT_TRUE(fd.ok());
     fd_ = *fd;
     broker_.Reset(::accept(listener_.get(), nullptr, nullptr));
     ASSERT_TRUE(connection_->OnEvents(EPOLLOUT).ok());
     ASSERT_TRUE(connection_->Flush().ok());
-    EXPECT_EQ(Received(), EncodeConnect("test", "", ""));
-    Answer({0x20, 2, 0, return_code});
+    EXPECT_EQ(Received(), EncodeConnect(dialect_.version, "test", "", ""));
+    Answer(connack);
   }
   void Answer(const std::vector<unsigned char>& bytes) {
     ASSERT_EQ(::send(broker_.get(), bytes.data(), bytes.size(), 0),
@@ -64,11 +73,12 @@ class ConnectionTest : public testing::Test {
   // The PUBLISH of `seq` as the broker should see it.
   std::string Expected(uint16_t packet_id, uint64_t seq, bool dup) {
     std::string bytes;
-    library_.Get(0, Kind::kGood).Append(packet_id, seq, FormatTime(0), dup, &bytes);
+    library_->Get(0, Kind::kGood).Append(packet_id, seq, FormatTime(0), dup, &bytes);
     return bytes;
   }
 
-  MessageLibrary library_{FleetShape{}, MessageOptions{}};
+  Dialect dialect_;
+  std::optional<MessageLibrary> library_;
   ConnectionOptions options_;
   UniqueFd listener_;
   UniqueFd broker_;
@@ -168,6 +178,107 @@ TEST_F(ConnectionTest, RefusesAnAcknowledgementOfNothing) {
     EXPECT_EQ(Read().code(), ErrorCode::kCorrupt);
     EXPECT_EQ(connection_->acknowledged(), 0U);
   }
+}
+
+TEST_F(ConnectionTest, RefusesAnAcknowledgementOfWhatThisConnectionHasNotSent) {
+  Send(1);
+  Connect({0x20, 2, 0, 0, 0x40, 2, 0, 1});
+  EXPECT_EQ(Read().code(), ErrorCode::kCorrupt);
+  EXPECT_EQ(connection_->acknowledged(), 0U);
+}
+
+TEST_F(ConnectionTest, TakesWhatTheKernelTookForAcknowledgedAtQos0) {
+  Speak({.version = 3, .qos = 0});
+  Connect();
+  ASSERT_TRUE(Read().ok());
+  Send(1);
+  Send(2);
+  EXPECT_EQ(connection_->acknowledged(), 0U);
+  ASSERT_TRUE(connection_->Flush().ok());
+  EXPECT_EQ(connection_->acknowledged(), 2U);
+  EXPECT_EQ(connection_->outstanding(), 0U);
+  EXPECT_EQ(Received(), Expected(0, 1, false) + Expected(0, 2, false));
+}
+
+TEST_F(ConnectionTest, DoesNotSendWhatTheKernelTookAgainAtQos0) {
+  Speak({.version = 5, .qos = 0});
+  Send(1);
+  Connect({0x20, 3, 0, 0, 0});
+  ASSERT_TRUE(Read().ok());
+  ASSERT_TRUE(connection_->Flush().ok());
+  Send(2);
+  connection_->Close();
+  Connect({0x20, 3, 0, 0, 0});
+  ASSERT_TRUE(Read().ok());
+  ASSERT_TRUE(connection_->Flush().ok());
+  EXPECT_EQ(Received(), Expected(0, 2, false));
+  EXPECT_EQ(connection_->acknowledged(), 2U);
+}
+
+TEST_F(ConnectionTest, CountsWhatABrokerOfMqtt5RefusesAndDoesNotSendItAgain) {
+  Speak({.version = 5, .qos = 1});
+  Connect({0x20, 3, 0, 0, 0});
+  ASSERT_TRUE(Read().ok());
+  for (uint64_t seq = 1; seq <= 3; ++seq) Send(seq);
+  ASSERT_TRUE(connection_->Flush().ok());
+  Answer({0x40, 3, 0, 1, 0x10, 0x40, 4, 0, 2, 0x97, 0});
+  ASSERT_TRUE(Read().ok());
+  EXPECT_EQ(connection_->acknowledged(), 1U);
+  EXPECT_EQ(connection_->refused(), 1U);
+  EXPECT_EQ(connection_->last_refusal(), 0x97);
+  EXPECT_EQ(connection_->outstanding(), 1U);
+  EXPECT_FALSE(Received().empty());
+
+  connection_->Close();
+  Connect({0x20, 3, 0, 0, 0});
+  ASSERT_TRUE(Read().ok());
+  ASSERT_TRUE(connection_->Flush().ok());
+  EXPECT_EQ(Received(), Expected(3, 3, true));
+}
+
+TEST_F(ConnectionTest, HasNoMoreOutstandingThanTheBrokersReceiveMaximum) {
+  Speak({.version = 5, .qos = 1});
+  for (uint64_t seq = 1; seq <= 3; ++seq) Send(seq);
+  Connect({0x20, 6, 0, 0, 3, 0x21, 0, 2});
+  ASSERT_TRUE(Read().ok());
+  ASSERT_TRUE(connection_->Flush().ok());
+  EXPECT_EQ(Received(), Expected(1, 1, false) + Expected(2, 2, false));
+  EXPECT_FALSE(connection_->HasRoom());
+  Answer({0x40, 2, 0, 2});
+  ASSERT_TRUE(Read().ok());
+  EXPECT_FALSE(connection_->HasRoom());
+  ASSERT_TRUE(connection_->Flush().ok());
+  EXPECT_EQ(Received(), Expected(3, 3, false));
+  Answer({0x40, 2, 0, 1});
+  ASSERT_TRUE(Read().ok());
+  EXPECT_TRUE(connection_->HasRoom());
+  Send(4);
+  ASSERT_TRUE(connection_->Flush().ok());
+  EXPECT_EQ(Received(), Expected(4, 4, false));
+  EXPECT_FALSE(connection_->HasRoom());
+}
+
+TEST_F(ConnectionTest, GivesUpOnABrokerThatTakesNoPacketOfThatSize) {
+  Speak({.version = 5, .qos = 1});
+  Connect({0x20, 8, 0, 0, 5, 0x27, 0, 0, 0, 100});
+  ASSERT_TRUE(Read().ok());
+  Send(1);
+  EXPECT_EQ(connection_->Flush().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(Received(), "");
+}
+
+TEST_F(ConnectionTest, GivesUpOnABrokerThatTakesNothingAtQos1) {
+  Speak({.version = 5, .qos = 1});
+  Connect({0x20, 5, 0, 0, 2, 0x24, 0});
+  EXPECT_EQ(Read().code(), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(ConnectionTest, SaysWhyABrokerOfMqtt5EndedTheConnection) {
+  Speak({.version = 5, .qos = 1});
+  Connect({0x20, 3, 0, 0, 0, 0xE0, 1, 0x8E});
+  const Status status = Read();
+  EXPECT_EQ(status.code(), ErrorCode::kUnavailable);
+  EXPECT_NE(status.message().find("0x8E"), std::string::npos) << status.message();
 }
 
 }  // namespace

@@ -86,6 +86,25 @@ TEST(MessageTemplate, MarksAMessageSentAgain) {
   EXPECT_EQ(Send(Kind::kGood, {}, 7, true).first_byte, 0x3A);
 }
 
+TEST(MessageTemplate, IsTheSameMessageInEveryDialect) {
+  const std::string payload = Send(Kind::kGood).payload;
+  const FleetShape shape;
+  const Sender sender = {"tenant-2", "device-7", "site-1"};
+  for (const int version : {3, 5}) {
+    for (const int qos : {0, 1}) {
+      MessageOptions options;
+      options.dialect = {version, qos};
+      std::string out;
+      const MessageTemplate message(shape, options, sender, Kind::kGood);
+      message.Append(0x0102, 7, kTime, true, &out);
+      EXPECT_EQ(out.size(), message.packet_bytes());
+      EXPECT_EQ(out.substr(out.size() - payload.size()), payload);
+      EXPECT_EQ(out[0], qos == 0 ? 0x30 : 0x3A);
+      EXPECT_EQ(out.find("\x01\x02") != std::string::npos, qos == 1);
+    }
+  }
+}
+
 TEST(MessageTemplate, NumbersReadingsOneAfterTheOther) {
   MessageOptions options;
   options.readings = 3;
