@@ -1,20 +1,38 @@
 #include "loadtest/bench_command.h"
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
 
+#include "loadtest/bare_copy.h"
+#include "loadtest/bench.h"
 #include "loadtest/report.h"
 
 namespace sluice::loadtest {
 namespace {
+
+using Stop = const volatile std::sig_atomic_t*;
+
+struct BenchArguments {
+  BenchOptions options;
+  std::string peers = "loadtest/peers";
+  std::vector<std::string> names = {"paho", "paho-quiet", "copy", "sluice"};
+  std::string password_file;
+  std::string json;
+  std::string html;
+  bool empty_the_tables = false;
+};
 
 int Fail(const std::string& message) {
   std::fprintf(stderr, "sluice-loadtest: %s\n", message.c_str());
   return 1;
 }
 
-// False when `path` is not empty and cannot be written.
+// True for an empty path, too: nothing is to be written.
 bool WriteFile(const std::string& path, const std::string& text) {
   if (path.empty()) return true;
   std::ofstream file(path, std::ios::trunc);
@@ -23,6 +41,7 @@ bool WriteFile(const std::string& path, const std::string& text) {
 }
 
 void AddFleet(CLI::App* command, FleetShape* shape, MessageOptions* message) {
+  shape->devices = 1000;
   command->add_option("--devices", shape->devices, "Devices of 5 tenants")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
@@ -31,98 +50,109 @@ void AddFleet(CLI::App* command, FleetShape* shape, MessageOptions* message) {
       ->capture_default_str();
 }
 
-}  // namespace
-
-BenchCommand::BenchCommand(CLI::App* app)
-    : bench_(app->add_subcommand("bench", "What a message costs, against baselines and peers")),
-      copy_(app->add_subcommand("copy", "Bare binary COPY of the fleet's rows into telemetry")) {
-  options_.shape.devices = copy_options_.shape.devices = 1000;
-  AddServers();
-  AddFleet(bench_, &options_.shape, &options_.message);
-  BenchOptions& o = options_;
-  bench_->add_option("contenders", names_, "Names of directories in --peers")
+void AddServers(CLI::App* command, BenchArguments* arguments) {
+  BenchOptions& o = arguments->options;
+  command->add_option("--port", o.port, "The broker's port at 127.0.0.1")
+      ->check(CLI::Range(1, 65535))
       ->capture_default_str();
-  bench_->add_option("--peers", peers_, "Directory of the contenders")->capture_default_str();
-  bench_->add_option("--payload-bytes", o.message.payload_bytes, "Payloads are padded to this")
-      ->check(CLI::Range(0, 1 << 20))
-      ->capture_default_str();
-  bench_->add_option("--rate", o.rate, "Messages a second while CPU is measured")
-      ->check(CLI::Range(1.0, 1e6))
-      ->capture_default_str();
-  bench_->add_option("--for", o.seconds, "Seconds of that")
-      ->check(CLI::Range(1, 3600))
-      ->capture_default_str();
-  bench_->add_option("--runs", o.runs, "How often each contender is measured")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  bench_->add_option("--work", o.work, "Directory for what contenders write")->required();
-  bench_->add_option("--store", o.store, "Directory of what they were prepared with")->required();
-  bench_->add_option("--json", json_, "Write the figures to this file");
-  bench_->add_option("--html", html_, "Write a page with charts to this file");
-  bench_->add_flag("--quiet", o.quiet, "No line a measurement on standard error");
-
-  AddFleet(copy_, &copy_options_.shape, &copy_options_.message);
-  copy_->add_option("--database-url", copy_options_.database_url, "Where telemetry is")
+  command->add_option("--username", o.username, "MQTT user that may publish and read everything");
+  command->add_option("--password-file", arguments->password_file, "File with its password")
+      ->check(CLI::ExistingFile);
+  command->add_option("--broker-pid", o.broker_pid, "The broker's process")->required();
+  command->add_option("--database-url", o.database_url, "A database on this machine; migrated")
       ->envname("DATABASE_URL")
       ->required();
-  copy_->add_option("--rows", copy_options_.rows, "Rows")->capture_default_str();
-  copy_->add_option("--batch", copy_options_.batch, "Rows of a transaction")
+  command->add_option("--postgres-pid", o.postgres_pid, "PostgreSQL's first process")->required();
+  command->add_flag("--empty-the-tables", arguments->empty_the_tables,
+                    "Yes: throw away what is in telemetry, quarantine and ledger");
+}
+
+void AddBench(CLI::App* command, BenchArguments* arguments) {
+  BenchOptions& o = arguments->options;
+  AddServers(command, arguments);
+  AddFleet(command, &o.shape, &o.message);
+  command->add_option("contenders", arguments->names, "Names of directories in --peers")
+      ->capture_default_str();
+  command->add_option("--peers", arguments->peers, "Directory of the contenders")
+      ->capture_default_str();
+  command->add_option("--payload-bytes", o.message.payload_bytes, "Payloads are padded to this")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--rate", o.rate, "Messages a second while CPU is measured")
+      ->check(CLI::Range(1.0, 1e6))
+      ->capture_default_str();
+  command->add_option("--for", o.seconds, "Seconds of that")
+      ->check(CLI::Range(1, 3600))
+      ->capture_default_str();
+  command->add_option("--runs", o.runs, "How often each contender is measured")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--work", o.work, "Directory for what contenders write")->required();
+  command->add_option("--store", o.store, "Directory of what they were prepared with")->required();
+  command->add_option("--json", arguments->json, "Write the figures to this file");
+  command->add_option("--html", arguments->html, "Write a page with charts to this file");
+  command->add_flag("--quiet", o.quiet, "No line a measurement on standard error");
+}
+
+void AddCopy(CLI::App* command, BareCopyOptions* options) {
+  AddFleet(command, &options->shape, &options->message);
+  command->add_option("--database-url", options->database_url, "Where telemetry is")
+      ->envname("DATABASE_URL")
+      ->required();
+  command->add_option("--rows", options->rows, "Rows")->capture_default_str();
+  command->add_option("--batch", options->batch, "Rows of a transaction")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
-  copy_->add_option("--connections", copy_options_.connections, "Connections, a thread for each")
+  command->add_option("--connections", options->connections, "Connections, a thread for each")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
 }
 
-void BenchCommand::AddServers() {
-  BenchOptions& o = options_;
-  bench_->add_option("--port", o.port, "The broker's port at 127.0.0.1")
-      ->check(CLI::Range(1, 65535))
-      ->capture_default_str();
-  bench_->add_option("--username", o.username, "MQTT user that may publish and read everything");
-  bench_->add_option("--password-file", password_file_, "File with its password")
-      ->check(CLI::ExistingFile);
-  bench_->add_option("--broker-pid", o.broker_pid, "The broker's process")->required();
-  bench_->add_option("--database-url", o.database_url, "A database on this machine; migrated")
-      ->envname("DATABASE_URL")
-      ->required();
-  bench_->add_option("--postgres-pid", o.postgres_pid, "PostgreSQL's first process")->required();
-  bench_->add_flag("--empty-the-tables", empty_the_tables_,
-                   "Yes: throw away what is in telemetry, quarantine and ledger");
-}
-
-std::optional<int> BenchCommand::Run(const volatile std::sig_atomic_t* stop) {
-  if (*bench_) return RunBenchmark(stop);
-  if (!*copy_) return std::nullopt;
-  const Status status = RunBareCopy(copy_options_, stop);
-  return status.ok() ? 0 : Fail(status.message());
-}
-
-int BenchCommand::RunBenchmark(const volatile std::sig_atomic_t* stop) {
-  if (!empty_the_tables_) {
+int RunBenchmark(BenchArguments* arguments, Stop stop) {
+  BenchOptions& options = arguments->options;
+  if (!arguments->empty_the_tables) {
     return Fail("bench throws away what is in the database; say --empty-the-tables if it may");
   }
-  if (!password_file_.empty()) {
-    std::ifstream file(password_file_);
-    if (!std::getline(file, options_.password)) return Fail("cannot read the password file");
+  if (!arguments->password_file.empty()) {
+    std::ifstream file(arguments->password_file);
+    if (!std::getline(file, options.password)) return Fail("cannot read the password file");
   }
   // Contenders run in directories of their own.
-  options_.work = std::filesystem::absolute(options_.work);
-  options_.store = std::filesystem::absolute(options_.store);
-  for (const std::string& name : names_) {
-    Result<Contender> contender = LoadContender(peers_, name);
+  options.work = std::filesystem::absolute(options.work);
+  options.store = std::filesystem::absolute(options.store);
+  for (const std::string& name : arguments->names) {
+    Result<Contender> contender = LoadContender(arguments->peers, name);
     if (!contender.ok()) return Fail(contender.message());
-    options_.contenders.push_back(*std::move(contender));
+    options.contenders.push_back(*std::move(contender));
   }
-  // A broker that goes away is seen by its connection.
-  std::signal(SIGPIPE, SIG_IGN);
   BenchResult result;
-  const Status status = RunBench(options_, stop, &result);
+  const Status status = RunBench(options, stop, &result);
   if (!status.ok()) return Fail(status.message());
   std::fputs(Table(result).c_str(), stdout);
-  if (!WriteFile(json_, Json(result))) return Fail("cannot write " + json_);
-  if (!WriteFile(html_, Html(result))) return Fail("cannot write " + html_);
+  if (!WriteFile(arguments->json, Json(result))) return Fail("cannot write " + arguments->json);
+  if (!WriteFile(arguments->html, Html(result))) return Fail("cannot write " + arguments->html);
   return 0;
+}
+
+}  // namespace
+
+Command BenchCommand(CLI::App* program) {
+  auto arguments = std::make_shared<BenchArguments>();
+  CLI::App* command =
+      program->add_subcommand("bench", "What a message costs, against baselines and peers");
+  AddBench(command, arguments.get());
+  return {command, [arguments](Stop stop) { return RunBenchmark(arguments.get(), stop); }};
+}
+
+Command CopyCommand(CLI::App* program) {
+  auto options = std::make_shared<BareCopyOptions>();
+  CLI::App* command =
+      program->add_subcommand("copy", "Bare binary COPY of the fleet's rows into telemetry");
+  AddCopy(command, options.get());
+  return {command, [options](Stop stop) {
+            const Status status = RunBareCopy(*options, stop);
+            return status.ok() ? 0 : Fail(status.message());
+          }};
 }
 
 }  // namespace sluice::loadtest
