@@ -1,5 +1,7 @@
 #include "loadtest/bench.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/postgres.h"
+#include "base/unique_fd.h"
 #include "loadtest/fleet.h"
 #include "loadtest/process_cpu.h"
 
@@ -62,6 +65,18 @@ uint64_t WholeParts(double messages) {
 
 Status Failed(const PgError& error) {
   return {ErrorCode::kUnavailable, "PostgreSQL: " + error.Describe()};
+}
+
+// Nobody else has it in the next moment, but for very bad luck.
+std::string FreePort() {
+  const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length);
+  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  return std::to_string(ntohs(address.sin_port));
 }
 
 std::string CpuModel() {
@@ -267,6 +282,7 @@ ContenderProcess::Environment Bench::Environment(const Contender& contender) con
           {"BIN", std::filesystem::canonical("/proc/self/exe").parent_path()},
           {"STORE", std::filesystem::path(options_.store) / contender.name},
           {"WORK", work},
+          {"HTTP_PORT", FreePort()},
           {"READY", work / "ready"},
           {"RECEIVED", work / "received"}};
 }

@@ -131,6 +131,9 @@ int RunBenchmark(BenchArguments* arguments, Stop stop) {
   std::fputs(Table(result).c_str(), stdout);
   if (!WriteFile(arguments->json, Json(result))) return Fail("cannot write " + arguments->json);
   if (!WriteFile(arguments->html, Html(result))) return Fail("cannot write " + arguments->html);
+  for (const ContenderResult& contender : result.contenders) {
+    if (!contender.trouble.empty()) return Fail("not everybody could be measured");
+  }
   return 0;
 }
 

@@ -55,10 +55,11 @@ class TextTable {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// "8.10 (7.95 to 8.32)"
+// "8.10 (7.95 to 8.32)"; one value is no spread.
 std::string SpreadText(const Spread& spread, int decimals) {
-  return Number(spread.median, decimals) + " (" + Number(spread.min, decimals) + " to " +
-         Number(spread.max, decimals) + ")";
+  const std::string median = Number(spread.median, decimals);
+  if (spread.min >= spread.max) return median;
+  return median + " (" + Number(spread.min, decimals) + " to " + Number(spread.max, decimals) + ")";
 }
 
 struct Figure {
@@ -243,21 +244,25 @@ std::string Table(const std::vector<RunResult>& runs) {
 std::string Table(const BenchResult& bench) {
   TextTable costs({"us of CPU a message", "broker", "consumer", "database", "together", "at msg/s",
                    "most msg/s", "rows"});
+  std::string failures;
   for (const ContenderResult& result : bench.contenders) {
-    std::vector<std::string> cells = {Escaped(result.contender.name)};
+    const std::string name = Escaped(result.contender.name);
+    if (!result.trouble.empty()) failures += name + " " + Losses(result) + "\n";
+    if (result.runs.empty()) continue;
+    std::vector<std::string> cells = {name};
     for (const Figure& figure : kFigures) {
       const bool speed = figure.name == std::string_view("messages_per_second");
       if (speed) cells.push_back(result.rate > 0 ? Number(result.rate) : "all it can");
       cells.push_back(SpreadText(SpreadOf(result, figure.of), speed ? 0 : 2));
     }
-    cells.push_back(Losses(result));
+    cells.push_back(result.trouble.empty() ? Losses(result) : "failed");
     costs.Add(std::move(cells));
   }
   TextTable ratios({"ratio", "median (min to max)", "goal"});
   for (const Ratio& ratio : Ratios(bench)) {
     ratios.Add({Escaped(ratio.name), SpreadText(ratio.spread, 3), GoalText(ratio)});
   }
-  return costs.Text() + "\n" + ratios.Text();
+  return costs.Text() + failures + "\n" + ratios.Text();
 }
 
 std::string Json(const std::vector<RunResult>& runs) {

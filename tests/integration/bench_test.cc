@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/free_port.h"
 #include "tests/support/sluice_stack.h"
 
 namespace sluice::testing {
@@ -61,8 +60,7 @@ class BenchTest : public ::testing::Test {
     argv.insert(argv.end(), arguments.begin(), arguments.end());
     WriteFile(stack_->Path("said"), "");
     const auto ended = testing::Run({.argv = argv,
-                                     .env = {{"DATABASE_URL", server_->Url(stack_->database())},
-                                             {"HTTP_PORT", std::to_string(FreePort())}},
+                                     .env = {{"DATABASE_URL", server_->Url(stack_->database())}},
                                      .stdout_path = stack_->Path("said"),
                                      .stderr_path = stack_->Path("said")},
                                     std::chrono::seconds(200));
@@ -108,15 +106,16 @@ TEST_F(BenchTest, TouchesNoTableWithoutBeingTold) {
   EXPECT_EQ(stack_->Count("telemetry"), before);
 }
 
-TEST_F(BenchTest, GoesOnWithoutAContenderThatDoesNotStart) {
+TEST_F(BenchTest, ReportsAContenderThatDoesNotStart) {
   const std::string peer = stack_->Path("peers/lame");
   ASSERT_EQ(testing::Run({.argv = {"mkdir", "-p", peer}})->code, 0);
   WriteFile(peer + "/contender.json", R"({"about": "ends at once"})");
   WriteFile(peer + "/run", "#!/bin/sh\nexit 1\n");
   ASSERT_EQ(testing::Run({.argv = {"chmod", "+x", peer + "/run"}})->code, 0);
-  EXPECT_EQ(Bench(stack_->Path("peers"), {"lame", "--empty-the-tables"}), 0) << Said();
+  EXPECT_EQ(Bench(stack_->Path("peers"), {"lame", "--empty-the-tables"}), 1) << Said();
   const nlohmann::json bench = nlohmann::json::parse(ReadFile(stack_->Path("json")));
   EXPECT_EQ(bench["contenders"][0]["failed"], true);
+  EXPECT_THAT(Said(), HasSubstr("lame: did not subscribe"));
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ TEST(Report, NamesAContenderThatLosesMessagesOrFails) {
   const std::string table = Table(bench);
   EXPECT_THAT(table, HasSubstr("LOST 3"));
   EXPECT_THAT(table, HasSubstr("2 twice"));
-  EXPECT_THAT(table, HasSubstr("did not \\u001b[2J subscribe"));
+  EXPECT_THAT(table, HasSubstr("paho did not \\u001b[2J subscribe\n"));
 }
 
 TEST(Report, ShowsAGoalThatIsMissed) {
