@@ -15,8 +15,9 @@ Status JudgeRun(const PlayOptions& options, Judge* judge, RunResult* result) {
   result->verdict = settled->verdict;
   result->settle_seconds = settled->seconds;
   Result<std::optional<Histogram>> latency = judge->Latency();
-  if (latency.ok()) result->latency = *std::move(latency);
-  return latency.status();
+  if (!latency.ok()) return latency.status();
+  result->latency = *std::move(latency);
+  return Status::Ok();
 }
 
 }  // namespace

@@ -77,7 +77,7 @@ TEST_F(LoadRun, AccountsForGoodAndBadMessagesInTheDatabase) {
   ASSERT_EQ(said.code, 0) << said.text;
   const json result = Result();
   EXPECT_EQ(result["fleet"]["acknowledged"], 2500);
-  const json verdict = result["verdict"];
+  const json& verdict = result["verdict"];
   EXPECT_EQ(verdict["balanced"], true);
   EXPECT_EQ(verdict["sent"], 2500);
   EXPECT_EQ(verdict["stored"], stack_.Count("telemetry"));

@@ -65,7 +65,10 @@ class ConnectionTest : public testing::Test {
     return connection_->OnEvents(EPOLLIN);
   }
   std::string Received() {
+    pollfd readable = {broker_.get(), POLLIN, 0};
+    EXPECT_EQ(::poll(&readable, 1, 5000), 1);
     std::array<char, 65536> buffer;
+    if (readable.revents == 0) return "";
     const ssize_t n = ::recv(broker_.get(), buffer.data(), buffer.size(), 0);
     return {buffer.data(), static_cast<size_t>(std::max<ssize_t>(n, 0))};
   }
