@@ -19,9 +19,9 @@ std::string CountersSql(PgConnection& db, const QuarantineBatch::Counters& count
 // which every transaction locks devices.
 std::vector<const Message*> MovesOf(const Batch& batch);
 
-// One statement that moves the devices of `moves` (of MovesOf) to the places
-// named there: those whose location follows the device (location_source NULL or 'auto') and differs
-// from what the registry has.
+// One statement that moves the devices of `moves` (of MovesOf) to the places named there: those
+// whose location follows the device (location_source NULL or 'auto') and differs from what the
+// registry has.
 std::string LocationsSql(PgConnection& db, std::span<const Message* const> moves);
 
 // NOTIFY telemetry_inserted with {"tenant_ids":[…]} of the accepted messages, split so that each
