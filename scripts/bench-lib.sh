@@ -45,10 +45,10 @@ sql() { psql -qAtX -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$postgres_port" -U postgr
 
 start_servers() {
   export PGPASSFILE=$work/pgpass
-  postgres_port=$(free_port 25432)
-  mqtt_port=$(free_port 21883)
-  tls_port=$(free_port 28883)
-  websocket_port=$(free_port 29001)
+  postgres_port=$(free_port 23432)
+  mqtt_port=$(free_port 23883)
+  tls_port=$(free_port 24883)
+  websocket_port=$(free_port 24901)
   private_directory "$work/broker" mosquitto
   broker=$(realpath "$work/broker")
   start_database
@@ -91,6 +91,7 @@ fresh_broker() {
     printf 'persistence_location %s/\nlog_dest stderr\n' "$broker"
   fi >"$broker/mosquitto.conf"
   start_mosquitto "$broker/mosquitto.conf" "$mqtt_port" "$work/mosquitto.log"
+  ! process_gone "${pids[mosquitto]}" || die "$(tail -n 3 "$work/mosquitto.log")"
 }
 
 prepare_login() {
@@ -123,7 +124,7 @@ issue_certificates() { # DEVICES
 # seconds.
 start_daemon() {
   local name=$1 began=$EPOCHREALTIME deadline=$((SECONDS + 60))
-  http_ports[$name]=$(free_port 28080)
+  http_ports[$name]=$(free_port 24080)
   env DATABASE_URL="postgresql://postgres@127.0.0.1:$postgres_port/$database" \
     MQTT_HOST=127.0.0.1 MQTT_PORT="$mqtt_port" MQTT_CLIENT_ID="$name" SPOOL_DIR="$work/$name" \
     HTTP_HOST=127.0.0.1 HTTP_PORT="${http_ports[$name]}" AUTH_CACHE_TTL_SECONDS=1h \
@@ -188,6 +189,7 @@ measure() {
     die "not all was stored: $(tail -qn 2 "$work"/*.log)"
   speed=$(calculate "$2 / $(since "$began")")
   cost=$(calculate "($(ticks) - $before) / $(getconf CLK_TCK) * 1e6 / $2")
+  at_most sluice_stored_messages_total "$stored" || die "messages were stored twice"
 }
 
 # In the first round, a, b; in the next, b, a; and so on.
