@@ -209,8 +209,10 @@ row() {
       median = (value[int((NR + 1) / 2)] + value[int(NR / 2) + 1]) / 2
       split(goal, part, " ")
       if (goal != "") {
-        met = part[1] == "<=" ? median <= part[2] + 0 : median >= part[2] + 0
-        verdict = met ? "met" : "missed"
+        low = part[1] == "<="
+        met = low ? median <= part[2] + 0 : median >= part[2] + 0
+        near = low ? value[1] <= part[2] + 0 : value[NR] >= part[2] + 0
+        verdict = met ? "met" : near ? "within the spread" : "missed"
       }
       printf "%s\t%s\t%s\t%s\t%.6g\t%.6g\t%.6g\t%d\t%s\t%s\n", section, figure, unit, format, median,
         value[1], value[NR], NR, goal, verdict
