@@ -156,6 +156,7 @@ SettingType<std::vector<std::string>> ListSetting() {
   return {"list", "", "", "a list separated by commas, without empty places",
           [](std::string_view text) -> std::optional<std::vector<std::string>> {
             std::vector<std::string> items;
+            if (text.empty()) return items;
             while (true) {
               const size_t comma = text.find(',');
               items.emplace_back(Trim(text.substr(0, comma)));

@@ -37,7 +37,8 @@ struct SettingType {
 };
 
 SettingType<std::string> TextSetting();
-SettingType<std::vector<std::string>> ListSetting();  // separated by commas; spaces around are cut
+// Separated by commas; spaces around are cut. An empty default is a list without places.
+SettingType<std::vector<std::string>> ListSetting();
 SettingType<int64_t> IntegerSetting(int64_t least, int64_t most);
 SettingType<double> RealSetting(double least, double most);
 SettingType<bool> FlagSetting();

@@ -104,6 +104,7 @@ class Daemon {
                 listener_,
                 limiter_,
                 flood_,
+                housekeeper_,
                 phase_,
                 draining_,
                 SystemClock()} {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "auth/pki/certificate.h"
+#include "auth/pki/pki_files.h"
 #include "base/log.h"
 #include "schema/timestamp.h"
 
@@ -46,7 +48,9 @@ Housekeeper::Housekeeper(const Settings& settings, const Spool& spool, RuntimeSe
       {minutes(10), [this] { return MakePartitionsAhead(); }},
       {seconds(5), [this] { return WatchLedger(); }},
       {seconds(30), [this] { return PruneLedger(); }},
-      {settings.bucket_cleanup_interval, [this] { return ForgetIdleBuckets(); }},
+      {hours(1), [this] { return CountExpiringDevices(); }},
+      {settings.bucket_cleanup_interval, [this] { return ForgetIdleBuckets(); }, false},
+      {minutes(1), [this] { return ReadPkiFiles(); }, false},
   };
   if (settings.telemetry_retention > milliseconds::zero()) {
     chores_.push_back({hours(1), [this] { return DropOldPartitions(); }});
@@ -79,6 +83,7 @@ void Housekeeper::Run(const std::stop_token& stop) {
       if (chore.due > now || stop.stop_requested()) continue;
       chore.due = now + std::chrono::microseconds(chore.every).count();
       const PgStatus done = chore.work();
+      if (!chore.asks_database) continue;
       if (done.ok()) {
         health_.Succeeded(DatabaseHealth::Seen::kByWatcher);
       } else if (Classify(done.error()) == Failure::kRetry) {
@@ -168,6 +173,41 @@ PgStatus Housekeeper::PruneLedger() {
            " AND first_seq < " + std::to_string(newest_));
   if (!pruned.ok()) return pruned.error().During("pruning ingest_ledger");
   return PgOk{};
+}
+
+// A device that has a newer certificate already wants nobody.
+PgStatus Housekeeper::CountExpiringDevices() {
+  auto counted = Exec(
+      "SELECT count(*) FROM (SELECT FROM device_certificates WHERE status = 'ACTIVE' "
+      "GROUP BY tenant_id, device_id "
+      "HAVING max(not_after) BETWEEN now() AND now() + interval '14 days') AS device");
+  if (!counted.ok()) return counted.error().During("counting certificates that end");
+  const std::lock_guard lock(mutex_);
+  expiring_devices_ = counted->Int(0, 0);
+  return PgOk{};
+}
+
+std::optional<int64_t> Housekeeper::expiring_devices() const {
+  const std::lock_guard lock(mutex_);
+  return expiring_devices_;
+}
+
+PgStatus Housekeeper::ReadPkiFiles() {
+  std::vector<PkiFile> files;
+  for (const std::string& name : settings_.pki_watch_files) {
+    const Result<std::string> pem = ReadWholeFile(name);
+    const Result<UnixMicros> end = pem.ok() ? EarliestEnd(*pem) : pem.status();
+    if (!end.ok()) LogWarning("pki_file_unreadable", {{"file", name}, {"reason", end.message()}});
+    files.push_back({name, end.ok() ? *end : 0});
+  }
+  const std::lock_guard lock(mutex_);
+  pki_files_ = std::move(files);
+  return PgOk{};
+}
+
+std::vector<PkiFile> Housekeeper::pki_files() const {
+  const std::lock_guard lock(mutex_);
+  return pki_files_;
 }
 
 PgStatus Housekeeper::ForgetIdleBuckets() {

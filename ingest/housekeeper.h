@@ -1,12 +1,13 @@
 // Housekeeper: the slow, regular work at the database, on a thread and connection of its own: reads
-// app_settings, makes partitions ahead, drops old ones, watches and prunes the ledger, forgets idle
-// buckets.
+// app_settings, makes partitions ahead, drops old ones, watches and prunes the ledger, counts
+// certificates that end; and what is slow elsewhere: forgets idle buckets, reads PKI_WATCH_FILES.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -21,6 +22,12 @@
 #include "ingest/spool/spool.h"
 
 namespace sluice {
+
+// A file of PKI_WATCH_FILES.
+struct PkiFile {
+  std::string name;
+  UnixMicros end = 0;  // of the first thing in it that ends; 0: it cannot be read
+};
 
 class Housekeeper {
  public:
@@ -43,17 +50,26 @@ class Housekeeper {
   // Concern::kRestored when rows that were there and not pruned are gone.
   PgStatus WatchLedger();
   PgStatus PruneLedger();
+  PgStatus CountExpiringDevices();
+
+  // Any thread. Devices with an ACTIVE certificate of which none is good for another 14 days;
+  // nullopt until they have been counted.
+  std::optional<int64_t> expiring_devices() const;
+  // The same, as last read; empty until then.
+  std::vector<PkiFile> pki_files() const;
 
  private:
   struct Chore {
     std::chrono::milliseconds every;
     std::function<PgStatus()> work;
+    bool asks_database = true;
     int64_t due = 0;  // Clock::Monotonic
   };
 
   void Run(const std::stop_token& stop);
   PgStatus DropOldPartitions();
   PgStatus ForgetIdleBuckets();
+  PgStatus ReadPkiFiles();
   PgResult<PgRows> Exec(const std::string& sql);
 
   const Settings& settings_;
@@ -65,9 +81,11 @@ class Housekeeper {
   PgSession session_;
   int64_t newest_ = 0;  // first_seq of the ledger's newest row when it was last looked at; 0: none
   std::vector<Chore> chores_;  // app_settings first
-  std::mutex mutex_;
+  mutable std::mutex mutex_;   // of what follows
   std::condition_variable_any woken_;
   bool settings_changed_ = false;
+  std::optional<int64_t> expiring_devices_;
+  std::vector<PkiFile> pki_files_;
   std::jthread thread_;
 };
 

@@ -2,7 +2,11 @@
 
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <utility>
 #include <vector>
 
@@ -13,6 +17,12 @@ using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 using Labels = std::vector<std::pair<std::string, std::string>>;
+
+const UnixMicros kStarted = SystemClock().Now();
+
+double Seconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+}
 
 class Page {
  public:
@@ -83,6 +93,8 @@ void AddSpool(const SpoolStats& spool, Page& page) {
       .Value(spool.behind_records);
   page.Gauge("sluice_spool_disk_bytes", "Bytes of all segments on disk, the reserve included.")
       .Value(spool.disk_bytes);
+  page.Gauge("sluice_spool_max_bytes", "SPOOL_MAX_BYTES: above it the spool is full.")
+      .Value(spool.max_bytes);
   page.Gauge("sluice_forgotten_messages",
              "Committed before the start and not in the database any more: it was restored from an "
              "older backup. Held in the spool they are delivered again.")
@@ -145,6 +157,22 @@ void AddDevices(const StatusView& status, Page& page) {
       .Value(status.flood.withheld());
 }
 
+void AddCertificates(const Housekeeper& housekeeper, Page& page) {
+  if (const auto devices = housekeeper.expiring_devices()) {
+    page.Gauge("sluice_expiring_devices",
+               "Devices with an ACTIVE certificate of which none is good for another 14 days.")
+        .Value(*devices);
+  }
+  const std::vector<PkiFile> files = housekeeper.pki_files();
+  if (files.empty()) return;
+  page.Gauge("sluice_pki_file_end_timestamp_seconds",
+             "When the first certificate or revocation list in a file of PKI_WATCH_FILES ends; 0: "
+             "the file cannot be read.");
+  for (const PkiFile& file : files) {
+    page.Value(static_cast<double>(file.end) / 1e6, {{"file", file.name}});
+  }
+}
+
 void AddHttp(const HttpStats& http, Page& page) {
   page.Gauge("sluice_http_connections", "Clients of this page and its neighbours.")
       .Value(http.connections);
@@ -154,6 +182,27 @@ void AddHttp(const HttpStats& http, Page& page) {
       .Value(http.slow, {{"cause", "slow"}})
       .Value(http.oversized, {{"cause", "oversized"}})
       .Value(http.crowded_out, {{"cause", "crowded_out"}});
+}
+
+// By the names that Prometheus' own libraries give them.
+void AddProcess(Page& page) {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  page.Counter("process_cpu_seconds_total", "CPU time of user and system.")
+      .Value(Seconds(used.ru_utime) + Seconds(used.ru_stime));
+  page.Gauge("process_start_time_seconds", "When the process began.")
+      .Value(static_cast<double>(kStarted) / 1e6);
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages >> pages;  // the second is what is resident
+  page.Gauge("process_resident_memory_bytes", "Memory that is in use.")
+      .Value(pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)));
+  std::error_code error;
+  const std::filesystem::directory_iterator descriptors("/proc/self/fd", error);
+  page.Gauge("process_open_fds", "File descriptors that are open.")
+      .Value(std::distance(begin(descriptors), end(descriptors)));
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  page.Gauge("process_max_fds", "File descriptors that may be.").Value(limit.rlim_cur);
 }
 
 // The two names of the old service, for its dashboards.
@@ -180,7 +229,9 @@ std::string RenderMetrics(const StatusView& status, const HttpStats& http,
   AddSpool(status.spool.stats(), page);
   AddServers(status, page);
   AddDevices(status, page);
+  AddCertificates(status.housekeeper, page);
   AddHttp(http, page);
+  AddProcess(page);
   AddOldNames(totals, page);
   return page.Text();
 }

@@ -262,6 +262,10 @@ void AddObserving(Table* t) {
          "How a line is written, to standard error.");
   t->Add("LOG_STATS_EVERY_SECONDS", &Settings::log_stats_every,
          DurationSetting(kSecond, kSecond, kDay), "30", "How often a line sums up the work done.");
+  t->Add("PKI_WATCH_FILES", &Settings::pki_watch_files, ListSetting(), "",
+         "Files with certificates or revocation lists, separated by commas. They are read every "
+         "minute, and /metrics says when the first thing in each of them ends. Name what the "
+         "broker reads: its own certificate, the authorities', and device-crl.pem. No keys.");
 }
 
 // What was given, and the defaults; one of them hangs on what was given.

@@ -106,6 +106,7 @@ struct Settings {
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
   Milliseconds log_stats_every{};
+  std::vector<std::string> pki_watch_files;  // names of files
 
   // For PgConnection::Connect: DATABASE_URL if set, else built from PG_*. Holds the password.
   std::string Conninfo() const;

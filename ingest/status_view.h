@@ -14,6 +14,7 @@
 #include "cache/change_listener.h"
 #include "ingest/accounting.h"
 #include "ingest/database_health.h"
+#include "ingest/housekeeper.h"
 #include "ingest/spool/spool.h"
 #include "ingest/subscriber.h"
 #include "quarantine/flood_control.h"
@@ -43,6 +44,7 @@ struct StatusView {
   const ChangeListener& listener;
   const RateLimiter& limiter;
   const FloodControl& flood;
+  const Housekeeper& housekeeper;
   const std::atomic<Phase>& phase;
   // Set when it was told to leave for good.
   const std::atomic<bool>& draining;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cctype>
 #include <ctime>
+#include <optional>
 
 #include "auth/pki/openssl.h"
 #include "base/escape.h"
@@ -115,6 +116,21 @@ Result<Certificate> ReadCertificate(std::string_view pem) {
       .serial_number = SerialOf(certificate.get()),
       .not_before = MicrosOf(X509_get0_notBefore(certificate.get())),
       .not_after = MicrosOf(X509_get0_notAfter(certificate.get()))};
+}
+
+Result<UnixMicros> EarliestEnd(std::string_view pem) {
+  const InfosPtr infos(PEM_X509_INFO_read_bio(Reading(pem).get(), nullptr, NoPassPhrase, nullptr));
+  if (infos == nullptr) return OpenSslError("reading certificates and revocation lists");
+  std::optional<UnixMicros> earliest;
+  for (int i = 0; i < sk_X509_INFO_num(infos.get()); ++i) {
+    const X509_INFO* info = sk_X509_INFO_value(infos.get(), i);
+    const ASN1_TIME* end = nullptr;
+    if (info->x509 != nullptr) end = X509_get0_notAfter(info->x509);
+    if (info->crl != nullptr) end = X509_CRL_get0_nextUpdate(info->crl);
+    if (end != nullptr) earliest = std::min(earliest.value_or(MicrosOf(end)), MicrosOf(end));
+  }
+  if (earliest) return *earliest;
+  return Status(ErrorCode::kInvalidArgument, "there is no certificate or revocation list in it");
 }
 
 bool IsIssuedBy(std::string_view pem, std::string_view authority_pem) {

@@ -24,6 +24,10 @@ struct Certificate {
 // another name than we do.
 Result<Certificate> ReadCertificate(std::string_view pem);
 
+// When the first of all certificates and revocation lists in the text ends: not_after, or the time
+// by which a list was to be replaced. An error when there is none, or one that cannot be read.
+Result<UnixMicros> EarliestEnd(std::string_view pem);
+
 // Whether the authority's key has signed it. Says nothing about times.
 bool IsIssuedBy(std::string_view pem, std::string_view authority_pem);
 

@@ -26,10 +26,17 @@ struct OpenSslFree {
 template <typename T, auto Free>
 using OpenSslPtr = std::unique_ptr<T, OpenSslFree<Free>>;
 
+struct InfosFree {
+  void operator()(STACK_OF(X509_INFO) * infos) const {
+    sk_X509_INFO_pop_free(infos, X509_INFO_free);
+  }
+};
+
 using BioPtr = OpenSslPtr<BIO, BIO_free_all>;
 using BignumPtr = OpenSslPtr<BIGNUM, BN_free>;
 using CrlPtr = OpenSslPtr<X509_CRL, X509_CRL_free>;
 using ExtensionPtr = OpenSslPtr<X509_EXTENSION, X509_EXTENSION_free>;
+using InfosPtr = std::unique_ptr<STACK_OF(X509_INFO), InfosFree>;
 using IntegerPtr = OpenSslPtr<ASN1_INTEGER, ASN1_INTEGER_free>;
 using KeyPtr = OpenSslPtr<EVP_PKEY, EVP_PKEY_free>;
 using RevokedPtr = OpenSslPtr<X509_REVOKED, X509_REVOKED_free>;

@@ -429,6 +429,7 @@ SpoolStats Spool::Impl::stats() const {
   stats.backlog_records = tail - watermark - done_beyond;
   stats.backlog_bytes = BacklogBytes(watermark, tail);
   stats.disk_bytes = writer_.DiskBytes();
+  stats.max_bytes = options_.max_bytes;
   stats.first_on_disk = segments_.Find(1)->first_seq;
   stats.damaged_records = reader_.damaged_records();
   stats.behind_records = reader_.backlog();

@@ -91,6 +91,7 @@ struct SpoolStats {
   uint64_t backlog_records = 0;    // appended and not completed
   uint64_t backlog_bytes = 0;      // on disk in them; estimated within the oldest segment
   uint64_t disk_bytes = 0;         // of all segments, and the reserve
+  uint64_t max_bytes = 0;          // as the options say
   int64_t oldest_age_us = 0;       // age of the oldest record not completed; 0 when there is none
   uint64_t damaged_records = 0;    // since the spool was opened
   uint64_t behind_records = 0;     // not handed out yet while live traffic has a lane of its own

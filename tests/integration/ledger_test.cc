@@ -5,6 +5,8 @@
 
 #include "ingest/housekeeper.h"
 #include "tests/integration/database_writer_fixture.h"
+#include "tests/support/free_port.h"
+#include "tests/support/test_pki.h"
 
 namespace sluice {
 namespace {
@@ -161,6 +163,44 @@ TEST_F(HousekeeperTest, SaysWhichDaysHaveNoPartition) {
   EXPECT_THAT(health_.concerns(), Each(IsEmpty()));
   EXPECT_EQ(Count("telemetry_default"), 0);
   EXPECT_EQ(Count("telemetry"), 1);
+}
+
+TEST_F(HousekeeperTest, CountsDevicesWhoseLastCertificateEndsSoon) {
+  EXPECT_EQ(housekeeper_->expiring_devices(), std::nullopt);
+  Sql("INSERT INTO device_registry (tenant_id, device_id, site_id) SELECT 't', 'd' || n, 'north' "
+      "FROM generate_series(1, 5) AS n");
+  const auto certify = [&](const std::string& device, const std::string& status,
+                           const std::string& ends_in) {
+    Sql("INSERT INTO device_certificates (tenant_id, device_id, cert_pem, fingerprint_sha256, "
+        "common_name, issuer, serial_number, status, not_before, not_after) VALUES ('t', '" +
+        device + "', '', gen_random_uuid(), '', '', '', '" + status +
+        "', now() - interval '1 y', " + "now() + interval '" + ends_in + "')");
+  };
+  certify("d1", "ACTIVE", "13 days");
+  certify("d2", "ACTIVE", "1 day");
+  certify("d2", "ACTIVE", "2 days");
+  certify("d3", "ACTIVE", "1 day");
+  certify("d3", "ACTIVE", "100 days");  // it has a new one already
+  certify("d4", "REVOKED", "1 day");
+  certify("d5", "ACTIVE", "-1 day");  // too late
+  ASSERT_TRUE(housekeeper_->CountExpiringDevices().ok());
+  EXPECT_EQ(housekeeper_->expiring_devices(), 2);
+}
+
+TEST_F(HousekeeperTest, ReadsWatchedFilesWithoutTheDatabaseAndSaysNothingOfIt) {
+  const testing::TestPki pki;
+  settings_.pki_watch_files = {pki.ca_file(), "/nowhere/crl.pem"};
+  settings_.pg_port = testing::FreePort();
+  Housekeeper alone(settings_, *spool_.spool, runtime_, limiter_, health_, SystemClock());
+  alone.Start();
+  ASSERT_TRUE(Soon([&] { return !alone.pki_files().empty(); }));
+  alone.Stop();
+  const std::vector<PkiFile> files = alone.pki_files();
+  ASSERT_THAT(files, SizeIs(2));
+  EXPECT_EQ(files[0].name, pki.ca_file());
+  EXPECT_GT(files[0].end, SystemClock().Now());
+  EXPECT_EQ(files[1].end, 0);
+  EXPECT_EQ(health_.view().state, DatabaseState::kRetrying);
 }
 
 TEST_F(HousekeeperTest, SaysWhatItCouldNotRead) {

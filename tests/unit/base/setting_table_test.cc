@@ -108,6 +108,10 @@ TEST_F(SettingTableTest, GivesDefaultsWhenNothingIsSet) {
   EXPECT_EQ(sample.color, Color::kRed);
 }
 
+TEST(ListSetting, HasNoPlacesWithoutAText) {
+  EXPECT_THAT(ListSetting().parse(""), testing::Optional(IsEmpty()));
+}
+
 TEST_F(SettingTableTest, TakesEveryTypeFromTheEnvironment) {
   variables_ = {
       {"HOST", "there"}, {"PORT", "65535"}, {"PASSWORD", "p w"}, {"TOPICS", " x , y/+/# "},

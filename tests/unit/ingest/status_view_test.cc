@@ -17,9 +17,11 @@ namespace sluice {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 class StatusViewTest : public testing::Test {
  protected:
@@ -62,9 +64,9 @@ class StatusViewTest : public testing::Test {
   prometheus::Registry registry_;
   StageMetrics stages_{registry_};
   StatusView ViewIn(IdentityMode mode) {
-    return {service_,         mode,      *spool_.spool,  accounting_,  health_, subscriber_,
-            parts_.directory, listener_, parts_.limiter, parts_.flood, phase_,  draining_,
-            spool_.clock};
+    return {service_,         mode,        *spool_.spool,  accounting_,  health_,      subscriber_,
+            parts_.directory, listener_,   parts_.limiter, parts_.flood, housekeeper_, phase_,
+            draining_,        spool_.clock};
   }
   const Settings settings_;
   RuntimeSettings runtime_;
@@ -221,6 +223,7 @@ TEST_F(StatusViewTest, RendersAPageThatReadsLineByLine) {
       {"sluice_duplicate_messages_total", 1},
       {"sluice_accounting_gap_messages", 0},
       {"sluice_spool_backlog_records", 1},
+      {"sluice_spool_max_bytes", 64 << 20},
       {"sluice_last_commit_timestamp_seconds", 1772359225},
       {"sluice_database_up", 1},
       {"sluice_mqtt_up", 1},
@@ -237,6 +240,22 @@ TEST_F(StatusViewTest, RendersAPageThatReadsLineByLine) {
     ASSERT_TRUE(page.values.contains(series)) << series;
     EXPECT_EQ(page.values.at(series), value) << series;
   }
+}
+
+TEST_F(StatusViewTest, TellsWhatTheProcessUses) {
+  const auto before = static_cast<double>(SystemClock().Now()) / 1e6;
+  const Parsed page = Parse(RenderMetrics(view_, {}, registry_));
+  EXPECT_GT(page.values.at("process_cpu_seconds_total"), 0);
+  EXPECT_GT(page.values.at("process_resident_memory_bytes"), 1 << 20);
+  EXPECT_GT(page.values.at("process_open_fds"), 2);
+  EXPECT_GT(page.values.at("process_max_fds"), page.values.at("process_open_fds"));
+  EXPECT_LE(page.values.at("process_start_time_seconds"), before);
+  EXPECT_GT(page.values.at("process_start_time_seconds"), before - 3600);
+}
+
+TEST_F(StatusViewTest, SaysNothingOfCertificatesBeforeItHasLookedAtAny) {
+  EXPECT_THAT(RenderMetrics(view_, {}, registry_),
+              AllOf(Not(HasSubstr("sluice_expiring_devices")), Not(HasSubstr("sluice_pki_file"))));
 }
 
 TEST_F(StatusViewTest, RendersASeriesForEveryReason) {

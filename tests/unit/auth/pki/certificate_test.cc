@@ -56,6 +56,25 @@ TEST(Certificate, RefusesTextThatIsNone) {
   EXPECT_FALSE(ReadCertificate(issued.certificate_pem.substr(0, 200)).ok());
 }
 
+TEST(EarliestEnd, IsThatOfTheFirstCertificateOrListToEnd) {
+  const Authority authority = NewAuthority();  // for ten years
+  const std::string ca = *authority.CertificatePem();
+  const std::string device = Issue(authority, "t/d", kNow, 90).certificate_pem;
+  const std::string list = authority.MakeCrl({}, "", kNow, std::chrono::days(30))->pem;
+  EXPECT_EQ(*EarliestEnd(ca), kNow + 3650 * kMicrosPerDay);
+  EXPECT_EQ(*EarliestEnd(ca + device), kNow + 90 * kMicrosPerDay);
+  EXPECT_EQ(*EarliestEnd(device + ca), kNow + 90 * kMicrosPerDay);
+  EXPECT_EQ(*EarliestEnd(ca + list + device), kNow + 30 * kMicrosPerDay);
+}
+
+TEST(EarliestEnd, IsUnknownOfATextWithoutAnyOrWithABrokenOne) {
+  const IssuedCertificate issued = Issue(NewAuthority());
+  EXPECT_FALSE(EarliestEnd("").ok());
+  EXPECT_FALSE(EarliestEnd(issued.key_pem).ok());
+  EXPECT_FALSE(EarliestEnd(issued.certificate_pem.substr(0, 200)).ok());
+  EXPECT_FALSE(EarliestEnd(issued.certificate_pem + issued.certificate_pem.substr(0, 200)).ok());
+}
+
 TEST(Certificate, KeepsOnlyTheCertificateOfATextThatHoldsItsKey) {
   const IssuedCertificate issued = Issue(NewAuthority());
   const auto certificate = ReadCertificate(issued.key_pem + issued.certificate_pem);
