@@ -71,7 +71,7 @@ TEST(Alarms, SayHowBadItIsInASentenceAndWhereToReadOn) {
   ASSERT_GE(rules.size(), Alarms().size());
   const std::regex whole(
       R"(alert: \w+\n {8}expr: [\s\S]*\n {8}labels:\n {10}severity: (critical|warning|info)\n)"
-      R"( {8}annotations:\n {10}summary: .*\."?\n {10}runbook_url: .*\n)");
+      R"( {8}annotations:\n {10}summary: .*[.?]"?\n {10}runbook_url: .*\n)");
   for (const std::string& rule : rules) EXPECT_TRUE(std::regex_match(rule, whole)) << rule;
 }
 
@@ -92,7 +92,7 @@ TEST(Alarms, HaveEachAParagraphOfTheirOwnInTheRunBook) {
 }
 
 TEST(Dashboard, AsksTheDataSourceThatTheReaderChooses) {
-  const nlohmann::json dashboard = Dashboard();
+  const nlohmann::json& dashboard = Dashboard();
   const nlohmann::json chosen = {{"type", "prometheus"}, {"uid", "${datasource}"}};
   EXPECT_EQ(dashboard["templating"]["list"][0]["name"], "datasource");
   EXPECT_EQ(dashboard["templating"]["list"][0]["type"], "datasource");

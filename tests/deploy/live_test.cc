@@ -66,6 +66,8 @@ TEST_F(Monitoring, UsesMetricsThatTheDaemonHasAndDocumentsThemAll) {
       }
     }
   }
+  ASSERT_THAT(RuleExpressions(), Not(IsEmpty()));
+  ASSERT_THAT(DashboardQueries(), Not(IsEmpty()));
   for (const std::string& expression : RuleExpressions()) {
     EXPECT_THAT(MetricsIn(expression), Not(IsEmpty())) << expression;
     EXPECT_THAT(series, IsSupersetOf(MetricsIn(expression))) << expression;

@@ -34,8 +34,10 @@ inline std::vector<std::string> RuleExpressions() {
                     R"(^ +expr: (\|\n(?: {10}.*\n)+|.*\n))");
 }
 
-inline nlohmann::json Dashboard() {
-  return nlohmann::json::parse(ReadFile(SourcePath("deploy/grafana/dashboards/sluice.json")));
+inline const nlohmann::json& Dashboard() {
+  static const auto dashboard =
+      nlohmann::json::parse(ReadFile(SourcePath("deploy/grafana/dashboards/sluice.json")));
+  return dashboard;
 }
 
 // Every PromQL expression of the dashboard's panels.
