@@ -44,12 +44,12 @@ def receive():
 
 
 async def main():
-    global rows
     database = await asyncpg.connect(env["DATABASE_URL"])
     receive()
     while True:
         await asyncio.sleep(0.1)
-        batch, rows = rows, []
+        batch = rows[:]
+        del rows[:len(batch)]  # the other thread may have appended
         if batch:
             await database.copy_records_to_table("telemetry", records=batch, columns=COLUMNS)
 
