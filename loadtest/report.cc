@@ -93,10 +93,10 @@ std::string VerdictText(const RunResult& run) {
 }
 
 std::string GoalText(const Ratio& ratio) {
-  if (!ratio.has_goal()) return "";
-  const std::string goal = ratio.at_most ? "at most " + Number(*ratio.at_most, 2)
-                                         : "at least " + Number(*ratio.at_least, 2);
-  return goal + (ratio.met() ? ": met" : ": NOT MET");
+  std::string goal;
+  if (ratio.at_most) goal = "at most " + Number(*ratio.at_most, 2);
+  if (ratio.at_least) goal = "at least " + Number(*ratio.at_least, 2);
+  return goal.empty() ? goal : goal + (ratio.met() ? ": met" : ": NOT MET");
 }
 
 Object ToJson(const FleetReport& fleet) {
