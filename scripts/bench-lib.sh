@@ -55,7 +55,8 @@ start_servers() {
 }
 
 start_database() {
-  start_postgres "$work/postgres" "$postgres_port" "$work/postgres.log" "$PGPASSFILE"
+  start_postgres "$work/postgres" "$postgres_port" "$work/postgres.log" "$PGPASSFILE" \
+    -c track_commit_timestamp=on
 }
 
 sluice() { # COMMAND…: as an operator, in the database of the moment
