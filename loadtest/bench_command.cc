@@ -10,7 +10,9 @@
 
 #include "loadtest/bare_copy.h"
 #include "loadtest/bench.h"
+#include "loadtest/options.h"
 #include "loadtest/report.h"
+#include "loadtest/targets.h"
 
 namespace sluice::loadtest {
 namespace {
@@ -26,19 +28,6 @@ struct BenchArguments {
   std::string html;
   bool empty_the_tables = false;
 };
-
-int Fail(const std::string& message) {
-  std::fprintf(stderr, "sluice-loadtest: %s\n", message.c_str());
-  return 1;
-}
-
-// True for an empty path, too: nothing is to be written.
-bool WriteFile(const std::string& path, const std::string& text) {
-  if (path.empty()) return true;
-  std::ofstream file(path, std::ios::trunc);
-  file << text;
-  return file.flush().good();
-}
 
 void AddFleet(CLI::App* command, FleetShape* shape, MessageOptions* message) {
   shape->devices = 1000;
@@ -126,11 +115,12 @@ int RunBenchmark(BenchArguments* arguments, Stop stop) {
     options.contenders.push_back(*std::move(contender));
   }
   BenchResult result;
-  const Status status = RunBench(options, stop, &result);
+  Status status = RunBench(options, stop, &result);
   if (!status.ok()) return Fail(status.message());
   std::fputs(Table(result).c_str(), stdout);
-  if (!WriteFile(arguments->json, Json(result))) return Fail("cannot write " + arguments->json);
-  if (!WriteFile(arguments->html, Html(result))) return Fail("cannot write " + arguments->html);
+  status = WriteResult(arguments->json, Json(result));
+  if (status.ok()) status = WriteResult(arguments->html, Html(result));
+  if (!status.ok()) return Fail(status.message());
   for (const ContenderResult& contender : result.contenders) {
     if (!contender.trouble.empty()) return Fail("not everybody could be measured");
   }
@@ -149,11 +139,14 @@ Command BenchCommand(CLI::App* program) {
 
 Command CopyCommand(CLI::App* program) {
   auto options = std::make_shared<BareCopyOptions>();
+  auto own = std::make_shared<bool>(false);
   CLI::App* command =
       program->add_subcommand("copy", "Bare binary COPY of the fleet's rows into telemetry");
   AddCopy(command, options.get());
-  return {command, [options](Stop stop) {
-            const Status status = RunBareCopy(*options, stop);
+  AddOwnBroker(command, own.get());
+  return {command, [options, own](Stop stop) {
+            Status status = *own ? Status::Ok() : CheckDatabaseIsLocal(options->database_url);
+            if (status.ok()) status = RunBareCopy(*options, stop);
             return status.ok() ? 0 : Fail(status.message());
           }};
 }

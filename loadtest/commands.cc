@@ -22,11 +22,6 @@ namespace {
 
 using Stop = const volatile std::sig_atomic_t*;
 
-int Fail(const std::string& message) {
-  std::fprintf(stderr, "sluice-loadtest: %s\n", message.c_str());
-  return 1;
-}
-
 std::string RefusalText(const FleetReport& report) {
   return "the broker refused " + std::to_string(report.refused) +
          " messages: " + mqtt::ReasonText(report.refusal);
@@ -44,17 +39,10 @@ int PlayFleet(const FleetArguments& arguments, Stop stop) {
   return 0;
 }
 
-Status Write(const std::string& path, const std::string& text) {
-  if (path.empty()) return Status::Ok();
-  std::ofstream file(path);
-  file << text << std::flush;
-  return file ? Status::Ok() : Status(ErrorCode::kIo, "cannot write " + path);
-}
-
 Status Show(const std::vector<RunResult>& runs, const PlayArguments& arguments) {
   std::printf("%s", Table(runs).c_str());
-  Status status = Write(arguments.json, Json(runs));
-  if (status.ok()) status = Write(arguments.html, Html(runs));
+  Status status = WriteResult(arguments.json, Json(runs));
+  if (status.ok()) status = WriteResult(arguments.html, Html(runs));
   return status;
 }
 
@@ -112,6 +100,18 @@ int ClimbLadder(const PlayArguments& arguments, const LadderOptions& ladder, Sto
 }
 
 }  // namespace
+
+int Fail(const std::string& message) {
+  std::fprintf(stderr, "sluice-loadtest: %s\n", message.c_str());
+  return 1;
+}
+
+Status WriteResult(const std::string& path, const std::string& text) {
+  if (path.empty()) return Status::Ok();
+  std::ofstream file(path);
+  file << text << std::flush;
+  return file ? Status::Ok() : Status(ErrorCode::kIo, "cannot write " + path);
+}
 
 Command FleetCommand(CLI::App* program) {
   auto arguments = std::make_shared<FleetArguments>();

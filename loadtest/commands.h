@@ -3,6 +3,9 @@
 
 #include <csignal>
 #include <functional>
+#include <string>
+
+#include "base/status.h"
 
 namespace CLI {
 class App;
@@ -15,6 +18,11 @@ struct Command {
   // The program's exit status; *stop becomes non-zero when it is to end early.
   std::function<int(const volatile std::sig_atomic_t* stop)> run;
 };
+
+// Says it on standard error; the exit status of a failure.
+int Fail(const std::string& message);
+// Does nothing where no path was given.
+Status WriteResult(const std::string& path, const std::string& text);
 
 Command FleetCommand(CLI::App* program);
 Command RunCommand(CLI::App* program);
