@@ -45,7 +45,9 @@ class LoadRun : public ::testing::Test {
     stack_.Start();
   }
 
-  Said Play(std::vector<std::string> arguments, const std::string& command = "run") {
+  // Where everything arrives, `settle` is not waited for.
+  Said Play(std::vector<std::string> arguments, const std::string& command = "run",
+            const std::string& settle = "60") {
     const std::vector<std::string> always = {command,
                                              "--port",
                                              std::to_string(stack_.broker().port()),
@@ -55,7 +57,7 @@ class LoadRun : public ::testing::Test {
                                              "10",
                                              "--quiet",
                                              "--settle",
-                                             "5",
+                                             settle,
                                              "--json",
                                              stack_.Path("result.json"),
                                              "--html",
@@ -115,7 +117,7 @@ TEST_F(LoadRun, SaysThatTheBalanceIsWrongWhenRowsAreMissing) {
       "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN"
       " DELETE FROM public.telemetry WHERE device_id = 'device-3'; RETURN NULL; END $$;"
       "CREATE TRIGGER forget AFTER INSERT ON telemetry EXECUTE FUNCTION forget()");
-  const Said said = Play({"--count", "200", "--rate", "1000", "--bad-percent", "0"});
+  const Said said = Play({"--count", "200", "--rate", "1000", "--bad-percent", "0"}, "run", "8");
   EXPECT_EQ(said.code, 1);
   EXPECT_THAT(said.text, HasSubstr("the balance is wrong"));
   EXPECT_EQ(Result()["verdict"]["balanced"], false);
@@ -129,7 +131,7 @@ TEST_F(LoadRun, SaysThatTheBalanceIsWrongWhenAMessageIsThereInParts) {
       " RETURN NULL; END $$;"
       "CREATE TRIGGER forget AFTER INSERT ON telemetry EXECUTE FUNCTION forget()");
   const Said said =
-      Play({"--count", "1", "--rate", "1000", "--bad-percent", "0", "--readings", "3"});
+      Play({"--count", "1", "--rate", "1000", "--bad-percent", "0", "--readings", "3"}, "run", "8");
   EXPECT_EQ(said.code, 1);
   EXPECT_EQ(Result()["verdict"]["balanced"], false);
 }
@@ -193,6 +195,7 @@ TEST(LoadtestTargets, OutsideThisMachineAreRefusedUnlessTheyAreOnesOwn) {
       {"run", "--database", "postgresql://u:hush@192.0.2.1/x"},
       {"run", "--metrics-url", "http://192.0.2.1:8080"},
       {"ladder", "--host", "192.0.2.1"},
+      {"copy", "--rows", "1", "--database-url", "postgresql://u:hush@192.0.2.1/x"},
       {"watch", "--url", "http://192.0.2.1:8080"}};
   for (const auto& command : commands) {
     const Said said = Loadtest(command, {{"DATABASE_URL", ""}});
