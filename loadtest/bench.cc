@@ -67,15 +67,17 @@ Status Failed(const PgError& error) {
   return {ErrorCode::kUnavailable, "PostgreSQL: " + error.Describe()};
 }
 
-// Nobody else has it in the next moment, but for very bad luck.
+// Nobody else has it in the next moment, but for very bad luck. "0" when there is none.
 std::string FreePort() {
   const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof address;
-  ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length);
-  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length);
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(socket.get(), any, length) != 0 || ::getsockname(socket.get(), any, &length) != 0) {
+    return "0";
+  }
   return std::to_string(ntohs(address.sin_port));
 }
 
@@ -311,7 +313,7 @@ Status Bench::Publish(double rate, uint64_t count, Measurement* measurement) {
   fleet.first_seq = measurement->sent + 1;
   fleet.quiet = true;
   FleetReport report;
-  const Status status = RunFleet(fleet, stop_, &report);
+  Status status = RunFleet(fleet, stop_, &report);
   measurement->sent += report.acknowledged;
   if (!status.ok()) return status;
   if (!report.complete()) {

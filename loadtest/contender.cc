@@ -56,6 +56,7 @@ class SpawnPlan {
   // errno's value, 0 for success.
   int Spawn(std::string program, std::vector<std::string> environment, pid_t* pid) const {
     std::vector<char*> variables;
+    variables.reserve(environment.size() + 1);
     for (std::string& variable : environment) variables.push_back(variable.data());
     variables.push_back(nullptr);
     char* arguments[] = {program.data(), nullptr};

@@ -57,7 +57,7 @@ class TextTable {
 
 // "8.10 (7.95 to 8.32)"; one value is no spread.
 std::string SpreadText(const Spread& spread, int decimals) {
-  const std::string median = Number(spread.median, decimals);
+  std::string median = Number(spread.median, decimals);
   if (spread.min >= spread.max) return median;
   return median + " (" + Number(spread.min, decimals) + " to " + Number(spread.max, decimals) + ")";
 }

@@ -12,6 +12,7 @@ using ::testing::ElementsAre;
 
 std::vector<std::string> Names(const std::vector<Ratio>& ratios) {
   std::vector<std::string> names;
+  names.reserve(ratios.size());
   for (const Ratio& ratio : ratios) names.push_back(ratio.name);
   return names;
 }
