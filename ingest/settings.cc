@@ -91,7 +91,7 @@ void AddSpool(Table* t) {
          "interval",
          "When messages are forced to the disk. A crash of the process loses nothing in any mode. "
          "A power cut loses at most SPOOL_SYNC_INTERVAL_MS with interval and nothing with always, "
-         "which is slow. none is for tests.");
+         "which waits for the disk once for all that was read together. none is for tests.");
   t->Add("SPOOL_SYNC_INTERVAL_MS", &Settings::spool_sync_interval,
          DurationSetting(kMillisecond, kMillisecond, kMinute), "100",
          "Time between two syncs with SPOOL_SYNC=interval.");
