@@ -5,27 +5,11 @@
 namespace sluice::loadtest {
 namespace {
 
-constexpr unsigned char kConnect = 0x10;
+using mqtt::AppendByte;
+using mqtt::AppendText;
+
 constexpr unsigned char kPublish = 0x30;
 constexpr size_t kMaxAnswerBytes = size_t{64} * 1024;
-
-void AppendByte(unsigned value, std::string* out) {
-  out->push_back(static_cast<char>(value));
-}
-
-void AppendText(std::string_view text, std::string* out) {
-  AppendByte(text.size() >> 8 & 0xFF, out);
-  AppendByte(text.size() & 0xFF, out);
-  out->append(text);
-}
-
-void AppendLength(size_t length, std::string* out) {
-  do {
-    const unsigned low = length & 0x7F;
-    length >>= 7;
-    AppendByte(length > 0 ? low | 0x80 : low, out);
-  } while (length > 0);
-}
 
 uint32_t Number(std::string_view bytes) {
   uint32_t value = 0;
@@ -74,10 +58,7 @@ std::string EncodeConnect(int version, std::string_view client_id, std::string_v
     AppendText(username, &body);
     AppendText(password, &body);
   }
-  std::string packet;
-  AppendByte(kConnect, &packet);
-  AppendLength(body.size(), &packet);
-  return packet + body;
+  return mqtt::EncodePacket(mqtt::PacketType::kConnect, 0, body);
 }
 
 PublishPacket EncodePublish(Dialect dialect, std::string_view topic, std::string_view payload) {
@@ -85,7 +66,8 @@ PublishPacket EncodePublish(Dialect dialect, std::string_view topic, std::string
   const size_t property_bytes = dialect.version == 5 ? 1 : 0;  // their length, which is 0
   PublishPacket packet;
   AppendByte(kPublish | static_cast<unsigned>(dialect.qos) << 1, &packet.bytes);
-  AppendLength(2 + topic.size() + packet_id_bytes + property_bytes + payload.size(), &packet.bytes);
+  mqtt::AppendLength(2 + topic.size() + packet_id_bytes + property_bytes + payload.size(),
+                     &packet.bytes);
   AppendText(topic, &packet.bytes);
   if (dialect.qos > 0) packet.packet_id_at = packet.bytes.size();
   packet.bytes.append(packet_id_bytes + property_bytes, '\0');

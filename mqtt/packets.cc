@@ -9,33 +9,9 @@ constexpr int kLengthBytes = 4;  // of a variable byte integer, at most
 constexpr uint8_t kSessionExpiry = 0x11;
 constexpr uint8_t kReceiveMaximum = 0x21;
 
-void AppendByte(unsigned value, std::string* out) {
-  out->push_back(static_cast<char>(value));
-}
-
 void AppendTwo(unsigned value, std::string* out) {
   AppendByte(value >> 8 & 0xFF, out);
   AppendByte(value & 0xFF, out);
-}
-
-void AppendText(std::string_view text, std::string* out) {
-  AppendTwo(static_cast<unsigned>(text.size()), out);
-  out->append(text);
-}
-
-void AppendLength(size_t length, std::string* out) {
-  do {
-    const unsigned low = length & 0x7F;
-    length >>= 7;
-    AppendByte(length > 0 ? low | 0x80 : low, out);
-  } while (length > 0);
-}
-
-std::string Whole(PacketType type, unsigned flags, std::string_view body) {
-  std::string packet;
-  AppendByte(static_cast<unsigned>(type) << 4 | flags, &packet);
-  AppendLength(body.size(), &packet);
-  return packet.append(body);
 }
 
 uint8_t ByteAt(std::string_view bytes, size_t at) {
@@ -129,6 +105,30 @@ bool TakeValue(uint8_t id, std::string_view* bytes, std::string_view* value) {
 
 }  // namespace
 
+void AppendByte(unsigned value, std::string* out) {
+  out->push_back(static_cast<char>(value));
+}
+
+void AppendText(std::string_view text, std::string* out) {
+  AppendTwo(static_cast<unsigned>(text.size()), out);
+  out->append(text);
+}
+
+void AppendLength(size_t length, std::string* out) {
+  do {
+    const unsigned low = length & 0x7F;
+    length >>= 7;
+    AppendByte(length > 0 ? low | 0x80 : low, out);
+  } while (length > 0);
+}
+
+std::string EncodePacket(PacketType type, unsigned flags, std::string_view body) {
+  std::string packet;
+  AppendByte(static_cast<unsigned>(type) << 4 | flags, &packet);
+  AppendLength(body.size(), &packet);
+  return packet.append(body);
+}
+
 std::string ReasonText(uint8_t code) {
   struct Named {
     uint8_t code;
@@ -189,7 +189,7 @@ std::string EncodeConnect(const ConnectFields& fields) {
   AppendText(fields.client_id, &body);
   if (!fields.username.empty()) AppendText(fields.username, &body);
   if (!fields.password.empty()) AppendText(fields.password, &body);
-  return Whole(PacketType::kConnect, 0, body);
+  return EncodePacket(PacketType::kConnect, 0, body);
 }
 
 std::string EncodeSubscribe(uint16_t packet_id, std::string_view filter, int qos,
@@ -199,7 +199,7 @@ std::string EncodeSubscribe(uint16_t packet_id, std::string_view filter, int qos
   AppendLength(0, &body);  // no properties
   AppendText(filter, &body);
   AppendByte(static_cast<unsigned>(retained) << 4 | static_cast<unsigned>(qos), &body);
-  return Whole(PacketType::kSubscribe, 2, body);
+  return EncodePacket(PacketType::kSubscribe, 2, body);
 }
 
 std::string EncodeUnsubscribe(uint16_t packet_id, std::string_view filter) {
@@ -207,7 +207,7 @@ std::string EncodeUnsubscribe(uint16_t packet_id, std::string_view filter) {
   AppendTwo(packet_id, &body);
   AppendLength(0, &body);  // no properties
   AppendText(filter, &body);
-  return Whole(PacketType::kUnsubscribe, 2, body);
+  return EncodePacket(PacketType::kUnsubscribe, 2, body);
 }
 
 void AppendPuback(uint16_t packet_id, std::string* out) {
@@ -217,11 +217,11 @@ void AppendPuback(uint16_t packet_id, std::string* out) {
 }
 
 std::string EncodePingreq() {
-  return Whole(PacketType::kPingreq, 0, {});
+  return EncodePacket(PacketType::kPingreq, 0, {});
 }
 
 std::string EncodeDisconnect() {
-  return Whole(PacketType::kDisconnect, 0, {});
+  return EncodePacket(PacketType::kDisconnect, 0, {});
 }
 
 Cut CutPacket(std::string_view bytes, Packet* packet, size_t* size) {

@@ -29,7 +29,16 @@ inline constexpr uint8_t kFirstErrorCode = 0x80;
 // A reason code in words, e.g. "not authorized (0x87)".
 std::string ReasonText(uint8_t code);
 
-// --- What a client sends. Texts are at most 65535 bytes.
+// --- What packets are made of. Texts are at most 65535 bytes.
+
+void AppendByte(unsigned value, std::string* out);
+void AppendText(std::string_view text, std::string* out);
+// A variable byte integer, such as the remaining length.
+void AppendLength(size_t length, std::string* out);
+// A packet's first byte and remaining length, then its body.
+std::string EncodePacket(PacketType type, unsigned flags, std::string_view body);
+
+// --- What a client sends.
 
 struct ConnectFields {
   std::string_view client_id;
