@@ -36,6 +36,20 @@ function(sluice_binary name)
   target_link_libraries(${name} PRIVATE sluice_flags ${ARG_DEPS})
 endfunction()
 
+# sluice_generated_source(<target> <file> <content>): a source of the target's, in the folder's build
+# directory. Written only when it changed, so that configuring again does not compile again.
+function(sluice_generated_source target file content)
+  set(path ${CMAKE_CURRENT_BINARY_DIR}/${file})
+  set(before "")
+  if(EXISTS ${path})
+    file(READ ${path} before)
+  endif()
+  if(NOT content STREQUAL before)
+    file(WRITE ${path} "${content}")
+  endif()
+  target_sources(${target} PRIVATE ${path})
+endfunction()
+
 # sluice_unit_test(<name> SOURCES <file>... DEPS <target>...): the gtest program unit_<name>.
 function(sluice_unit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})

@@ -7,14 +7,4 @@ string(APPEND embedded "namespace sluice::loadtest {\n\n"
        "std::string_view ReportPage() {\n  return R\"html_text(${page})html_text\";\n}\n\n"
        "}  // namespace sluice::loadtest\n")
 
-# Written only when it changed, so that configuring again does not compile again.
-set(embedded_file ${CMAKE_CURRENT_BINARY_DIR}/report_page.cc)
-set(embedded_before "")
-if(EXISTS ${embedded_file})
-  file(READ ${embedded_file} embedded_before)
-endif()
-if(NOT embedded STREQUAL embedded_before)
-  file(WRITE ${embedded_file} "${embedded}")
-endif()
-
-target_sources(sluice_loadtest PRIVATE ${embedded_file})
+sluice_generated_source(sluice_loadtest report_page.cc "${embedded}")

@@ -22,14 +22,5 @@ foreach(migration_file IN LISTS migration_files)
 endforeach()
 string(APPEND embedded "  };\n  return migrations;\n}\n\n}  // namespace sluice\n")
 
-# Written only when it changed, so that configuring again does not compile again.
-set(embedded_file ${CMAKE_CURRENT_BINARY_DIR}/migrations.cc)
-set(embedded_before "")
-if(EXISTS ${embedded_file})
-  file(READ ${embedded_file} embedded_before)
-endif()
-if(NOT embedded STREQUAL embedded_before)
-  file(WRITE ${embedded_file} "${embedded}")
-endif()
-
-target_sources(sluice_schema PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/migrator.cc ${embedded_file})
+target_sources(sluice_schema PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/migrator.cc)
+sluice_generated_source(sluice_schema migrations.cc "${embedded}")
