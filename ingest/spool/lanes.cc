@@ -1,5 +1,6 @@
 #include "ingest/spool/lanes.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
