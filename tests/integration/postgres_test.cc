@@ -1,14 +1,12 @@
 // PgConnection against a real server: deadlines, COPY, what an error carries.
 #include "base/postgres.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include <csignal>
 
-#include "base/unique_fd.h"
+#include "tests/support/free_port.h"
 #include "tests/support/postgres_server.h"
 
 namespace sluice {
@@ -272,17 +270,9 @@ TEST_F(PgConnectionTest, ConnectErrorsCarryTheSqlstateAndNoPassword) {
 }
 
 TEST(PgConnectionConnect, GivesUpOnAServerThatAcceptsAndSaysNothing) {
-  const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  ASSERT_EQ(bind(listener.get(), generic, size), 0);
-  ASSERT_EQ(listen(listener.get(), 1), 0);
-  ASSERT_EQ(getsockname(listener.get(), generic, &size), 0);
-  auto connection = PgConnection::Connect(
-      "host=127.0.0.1 port=" + std::to_string(ntohs(address.sin_port)), milliseconds(100));
+  const testing::Listener listener = testing::ListenOnLoopback();
+  auto connection = PgConnection::Connect("host=127.0.0.1 port=" + std::to_string(listener.port),
+                                          milliseconds(100));
   ASSERT_FALSE(connection.ok());
   EXPECT_TRUE(connection.error().timed_out);
   EXPECT_TRUE(connection.error().connection_lost);

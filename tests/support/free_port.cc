@@ -10,8 +10,6 @@
 #include <set>
 #include <thread>
 
-#include "base/unique_fd.h"
-
 namespace sluice::testing {
 namespace {
 
@@ -28,16 +26,18 @@ sockaddr_in Loopback(uint16_t port) {
   return address;
 }
 
-uint16_t PortOfKernelsChoice() {
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+// Bound, and not listening.
+Listener PortOfKernelsChoice() {
+  Listener bound{UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))};
   sockaddr_in address = Loopback(0);
   socklen_t size = sizeof(address);
-  if (bind(fd.get(), Generic(&address), sizeof(address)) != 0 ||
-      getsockname(fd.get(), Generic(&address), &size) != 0) {
+  if (bind(bound.socket.get(), Generic(&address), sizeof(address)) != 0 ||
+      getsockname(bound.socket.get(), Generic(&address), &size) != 0) {
     std::perror("cannot bind a port of 127.0.0.1");
     std::abort();
   }
-  return ntohs(address.sin_port);
+  bound.port = ntohs(address.sin_port);
+  return bound;
 }
 
 }  // namespace
@@ -47,9 +47,19 @@ uint16_t FreePort() {
   static std::set<uint16_t> given;
   const std::lock_guard<std::mutex> lock(mutex);
   for (;;) {
-    const uint16_t port = PortOfKernelsChoice();
+    const uint16_t port = PortOfKernelsChoice().port;
     if (given.insert(port).second) return port;
   }
+}
+
+Listener ListenOnLoopback() {
+  constexpr int kBacklog = 5;
+  Listener listener = PortOfKernelsChoice();
+  if (listen(listener.socket.get(), kBacklog) != 0) {
+    std::perror("cannot listen on 127.0.0.1");
+    std::abort();
+  }
+  return listener;
 }
 
 bool PortAccepts(uint16_t port) {

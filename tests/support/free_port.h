@@ -4,10 +4,19 @@
 #include <chrono>
 #include <cstdint>
 
+#include "base/unique_fd.h"
+
 namespace sluice::testing {
 
 // A port of 127.0.0.1 that nobody listened on a moment ago. Never the same twice in one process.
 uint16_t FreePort();
+
+// Listens on a port of 127.0.0.1 that the kernel chose.
+struct Listener {
+  UniqueFd socket;
+  uint16_t port = 0;
+};
+Listener ListenOnLoopback();
 
 // True once something accepts connections on 127.0.0.1:port; false when `timeout` has passed.
 bool WaitForPort(uint16_t port, std::chrono::milliseconds timeout);

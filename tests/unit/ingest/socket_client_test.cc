@@ -1,5 +1,4 @@
 // The connection to the broker, against a broker that says what a test wants.
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -12,14 +11,15 @@
 #include "base/unique_fd.h"
 #include "ingest/mqtt_client.h"
 #include "mqtt/packets.h"
+#include "tests/support/free_port.h"
 
 namespace sluice {
 namespace {
 
 using mqtt::PacketType;
 using std::chrono::seconds;
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 std::string Bytes(std::initializer_list<int> values) {
   std::string bytes;
@@ -43,20 +43,10 @@ std::string PublishOf(uint16_t packet_id, const std::string& payload, bool dupli
 // Reads and writes what it is told. One connection at a time; a read waits ten seconds at most.
 class ScriptedBroker {
  public:
-  ScriptedBroker() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    ::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), length);
-    ::listen(listener_.get(), 4);
-    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &length);
-    port_ = ntohs(address.sin_port);
-  }
-  uint16_t port() const { return port_; }
+  uint16_t port() const { return listener_.port; }
 
   void Accept() {
-    connection_.Reset(::accept(listener_.get(), nullptr, nullptr));
+    connection_.Reset(::accept(listener_.socket.get(), nullptr, nullptr));
     const timeval patience = {10, 0};
     ::setsockopt(connection_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     read_.clear();
@@ -83,13 +73,12 @@ class ScriptedBroker {
   void Close() { connection_.Reset(); }
 
  private:
-  UniqueFd listener_;
+  const sluice::testing::Listener listener_ = sluice::testing::ListenOnLoopback();
   UniqueFd connection_;
-  uint16_t port_ = 0;
   std::string read_;
 };
 
-class SocketClientTest : public testing::Test, protected MqttEvents {
+class SocketClientTest : public ::testing::Test, protected MqttEvents {
  protected:
   void OnConnected(bool session_present) noexcept override { session_present_ = session_present; }
   void OnMessages(std::span<const ArrivedMessage> messages) noexcept override {

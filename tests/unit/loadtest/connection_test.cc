@@ -1,9 +1,9 @@
 #include "loadtest/connection.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -11,24 +11,16 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/free_port.h"
+
 namespace sluice::loadtest {
 namespace {
 
 // A Connection and the broker's end of it, played by the test.
-class ConnectionTest : public testing::Test {
+class ConnectionTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    listener_.Reset(::socket(AF_INET, SOCK_STREAM, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    ASSERT_EQ(::bind(listener_.get(), generic, sizeof address), 0);
-    ASSERT_EQ(::listen(listener_.get(), 5), 0);
-    mqtt::Endpoint& endpoint = options_.endpoint;
-    endpoint.length = sizeof address;
-    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&endpoint.address),
-                  &endpoint.length);
+    options_.endpoint = mqtt::Resolve("127.0.0.1", listener_.port)->front();
     options_.client_id = "test";
     options_.window = 3;
     log_.emplace(*AckLog::Open("", {}));
@@ -49,7 +41,7 @@ class ConnectionTest : public testing::Test {
     const Result<int> fd = connection_->Open();
     ASSERT_TRUE(fd.ok());
     fd_ = *fd;
-    broker_.Reset(::accept(listener_.get(), nullptr, nullptr));
+    broker_.Reset(::accept(listener_.socket.get(), nullptr, nullptr));
     ASSERT_TRUE(connection_->OnEvents(EPOLLOUT).ok());
     ASSERT_TRUE(connection_->Flush().ok());
     EXPECT_EQ(Received(), EncodeConnect(dialect_.version, "test", "", ""));
@@ -83,7 +75,7 @@ class ConnectionTest : public testing::Test {
   Dialect dialect_;
   std::optional<MessageLibrary> library_;
   ConnectionOptions options_;
-  UniqueFd listener_;
+  const sluice::testing::Listener listener_ = sluice::testing::ListenOnLoopback();
   UniqueFd broker_;
   int fd_ = -1;
   std::optional<AckLog> log_;

@@ -1,8 +1,8 @@
 #include "loadtest/fleet.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <chrono>
@@ -14,6 +14,7 @@
 
 #include "base/unique_fd.h"
 #include "mqtt/packets.h"
+#include "tests/support/free_port.h"
 
 namespace sluice::loadtest {
 namespace {
@@ -25,23 +26,14 @@ class FakeBroker {
  public:
   // `before_ack` is called with the number of the message, from 0, before its PUBACK.
   explicit FakeBroker(std::function<void(size_t)> before_ack = [](size_t) {})
-      : before_ack_(std::move(before_ack)), listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    socklen_t length = sizeof address;
-    EXPECT_EQ(::bind(listener_.get(), generic, length), 0);
-    EXPECT_EQ(::listen(listener_.get(), 1), 0);
-    ::getsockname(listener_.get(), generic, &length);
-    port_ = ntohs(address.sin_port);
+      : before_ack_(std::move(before_ack)) {
     thread_ = std::thread([this] { Serve(); });
   }
   ~FakeBroker() {
     if (thread_.joinable()) thread_.join();
   }
 
-  int port() const { return port_; }
+  int port() const { return listener_.port; }
   // All payloads, once the client has gone.
   std::vector<json> Messages() {
     thread_.join();
@@ -50,7 +42,7 @@ class FakeBroker {
 
  private:
   void Serve() {
-    const UniqueFd client(::accept(listener_.get(), nullptr, nullptr));
+    const UniqueFd client(::accept(listener_.socket.get(), nullptr, nullptr));
     std::string bytes;
     std::array<char, 65536> buffer;
     for (ssize_t n = 0; (n = ::recv(client.get(), buffer.data(), buffer.size(), 0)) > 0;) {
@@ -76,8 +68,7 @@ class FakeBroker {
   }
 
   const std::function<void(size_t)> before_ack_;
-  const UniqueFd listener_;
-  int port_ = 0;
+  const sluice::testing::Listener listener_ = sluice::testing::ListenOnLoopback();
   std::vector<json> messages_;
   std::thread thread_;
 };
@@ -121,7 +112,7 @@ TEST(RunFleet, DatesMessagesByTheTimetableAndNotByWhenABrokerLetsThemGo) {
   ASSERT_TRUE(status.ok()) << status.message();
   EXPECT_TRUE(report.complete());
   EXPECT_GE(report.lag_ms_max, 250) << "the second message had to wait";
-  EXPECT_THAT(Moments(broker.Messages()), testing::ElementsAre(0, 10, 20, 30, 40, 50));
+  EXPECT_THAT(Moments(broker.Messages()), ::testing::ElementsAre(0, 10, 20, 30, 40, 50));
 }
 
 TEST(RunFleet, SendsABurstAtItsMoment) {
@@ -134,7 +125,7 @@ TEST(RunFleet, SendsABurstAtItsMoment) {
   const std::sig_atomic_t stop = 0;
   FleetReport report;
   ASSERT_TRUE(RunFleet(options, &stop, &report).ok());
-  EXPECT_THAT(Moments(broker.Messages()), testing::ElementsAre(0, 50, 100, 100, 100, 100, 150));
+  EXPECT_THAT(Moments(broker.Messages()), ::testing::ElementsAre(0, 50, 100, 100, 100, 100, 150));
 }
 
 TEST(RunFleet, LetsOthersSeeHowFarItIs) {

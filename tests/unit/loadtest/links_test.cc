@@ -1,9 +1,9 @@
 #include "loadtest/links.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <optional>
@@ -11,27 +11,19 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "tests/support/free_port.h"
 
 namespace sluice::loadtest {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // Two connections, and a broker that says only what the test makes it say.
-class LinksTest : public testing::Test {
+class LinksTest : public ::testing::Test {
  protected:
   void Start(bool reconnect) {
-    listener_.Reset(::socket(AF_INET, SOCK_STREAM, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    ASSERT_EQ(::bind(listener_.get(), generic, sizeof address), 0);
-    ASSERT_EQ(::listen(listener_.get(), 5), 0);
-    socklen_t length = sizeof address;
-    ::getsockname(listener_.get(), generic, &length);
     LinkOptions options;
-    options.port = ntohs(address.sin_port);
+    options.port = listener_.port;
     options.connections = 2;
     options.reconnect = reconnect;
     options.quiet = true;
@@ -44,7 +36,7 @@ class LinksTest : public testing::Test {
     EXPECT_TRUE(links_->Write(now_).ok());
     std::vector<UniqueFd> sockets;
     for (int i = 0; i < 2; ++i) {
-      UniqueFd socket(::accept(listener_.get(), nullptr, nullptr));
+      UniqueFd socket(::accept(listener_.socket.get(), nullptr, nullptr));
       EXPECT_TRUE(links_->Read().ok());
       EXPECT_TRUE(links_->Write(now_).ok());
       std::array<char, 1024> connect;
@@ -60,7 +52,7 @@ class LinksTest : public testing::Test {
   MessageLibrary library_{FleetShape{}, MessageOptions{}};
   std::optional<AckLog> log_;
   std::optional<Links> links_;
-  UniqueFd listener_;
+  const sluice::testing::Listener listener_ = sluice::testing::ListenOnLoopback();
   int64_t now_ = SystemClock().Monotonic();
 };
 
