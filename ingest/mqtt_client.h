@@ -54,7 +54,7 @@ struct MqttOptions {
   std::chrono::seconds session_expiry{7 * 86400};
   uint16_t receive_maximum = 2000;
   // Between two readings while messages come.
-  std::chrono::milliseconds read_interval{1};
+  std::chrono::milliseconds read_interval{5};
   std::chrono::seconds timeout{10};  // of an answer, or of silence while one is awaited
 };
 

@@ -60,11 +60,11 @@ void AddBroker(Table* t) {
   t->Add("MQTT_RECEIVE_MAXIMUM", &Settings::mqtt_receive_maximum, IntegerSetting(1, 65535), "2000",
          "How many messages the broker may send before one is acknowledged.");
   t->Add("MQTT_READ_INTERVAL", &Settings::mqtt_read_interval,
-         DurationSetting(kMillisecond, {}, kSecond), "1",
+         DurationSetting(kMillisecond, {}, kSecond), "5",
          "Milliseconds between two readings of the broker's connection while messages come: the "
-         "more come together, the less each costs. A broker that lets few messages be on their "
-         "way (max_inflight_messages is 20 in a Mosquitto that says nothing) sends no more than "
-         "those in one interval. 0: read at once.");
+         "more come together, the less each costs. After two readings that brought equally many "
+         "it is 1 ms at most: these may be all that the broker lets be on their way "
+         "(max_inflight_messages is 20 in a Mosquitto that says nothing). 0: read at once.");
   t->Add("MQTT_RECONNECT_MIN", &Settings::mqtt_reconnect_min,
          DurationSetting(kMillisecond, kMillisecond, kHour), "500ms",
          "First wait before connecting again; it doubles with every failure.");

@@ -25,6 +25,7 @@ using std::chrono::milliseconds;
 constexpr std::string_view kNoStampOfOurs = "no single property sluice-stamp";
 constexpr milliseconds kLookEvery{200};
 constexpr milliseconds kGoodbye{1000};  // how long the broker may take to hang up
+constexpr milliseconds kWindowPause{1};
 
 Status Unavailable(const char* operation, const std::string& why) {
   return {ErrorCode::kUnavailable, std::string(operation) + ": " + why};
@@ -76,6 +77,7 @@ class SocketClient final : public MqttClient {
   Status HandleArrived(SteadyClock::time_point now);
   Status Handle(const mqtt::Packet& packet);
   void Deliver();
+  milliseconds Pause();
   Status KeepAlive(SteadyClock::time_point now);
 
   const MqttOptions options_;
@@ -92,6 +94,8 @@ class SocketClient final : public MqttClient {
   SteadyClock::time_point spoke_;                  // to it
   std::optional<SteadyClock::time_point> pinged_;  // not answered by anything yet
   std::vector<ArrivedMessage> arrived_;
+  size_t brought_ = 0;  // messages, by the last round that brought anything; and by the one before
+  size_t brought_before_ = 0;
   std::string acknowledgements_;
 
   std::atomic<uint64_t> rounds_heard_{0};
@@ -309,16 +313,27 @@ Status SocketClient::Round() {
   if (!link_.flushed()) spoke_ = began;
   if (Status status = link_.Flush(); !status.ok()) return status;
   if (link_.full()) return Status::Ok();
-  // A round costs a few system calls and a change of threads however much it brings, so after one
-  // that brought messages the next waits until some more have come.
-  if (heard_ == began) std::this_thread::sleep_until(began + options_.read_interval);
-  link_.Wait(wake_.get(), kLookEvery);
+  if (heard_ == began) {
+    std::this_thread::sleep_until(began + Pause());
+  } else {
+    link_.Wait(wake_.get(), kLookEvery);
+    uint64_t ignored = 0;
+    (void)!::read(wake_.get(), &ignored, sizeof ignored);
+  }
   return Status::Ok();
 }
 
+// A round costs a few system calls and a change of threads however much it brings, so after one
+// that brought messages the next waits until some more have come. If it brought as many as the one
+// before, these may be all that the broker lets be on their way (max_inflight_messages is 20 in a
+// Mosquitto that says nothing), and it waits for us.
+milliseconds SocketClient::Pause() {
+  const bool as_before = std::exchange(brought_before_, brought_) == brought_;
+  brought_ = 0;
+  return as_before ? std::min(kWindowPause, options_.read_interval) : options_.read_interval;
+}
+
 Status SocketClient::TakeRequests() {
-  uint64_t ignored = 0;
-  (void)!::read(wake_.get(), &ignored, sizeof ignored);
   const std::lock_guard lock(mutex_);
   link_.Send(std::exchange(requests_, {}));
   return closing_ ? Status(ErrorCode::kCancelled, "disconnected") : Status::Ok();
@@ -354,6 +369,7 @@ Status SocketClient::HandleArrived(SteadyClock::time_point now) {
 void SocketClient::Deliver() {
   if (arrived_.empty()) return;
   events_.OnMessages(arrived_);
+  brought_ += arrived_.size();
   link_.Send(acknowledgements_);
   arrived_.clear();
   acknowledgements_.clear();

@@ -98,6 +98,7 @@ class SocketClientTest : public ::testing::Test, protected MqttEvents {
     options.port = broker_.port();
     options.client_id = "c";
     options.keep_alive = keep_alive_;
+    options.read_interval = read_interval_;
     return MakeMqttClient(options, *this);
   }
   // A client that is connected to the broker.
@@ -130,6 +131,7 @@ class SocketClientTest : public ::testing::Test, protected MqttEvents {
 
   ScriptedBroker broker_;
   seconds keep_alive_{60};
+  std::chrono::milliseconds read_interval_{1};
   std::atomic<bool> wanted_{true};
   std::atomic<bool> session_present_{false};
   std::mutex mutex_;
@@ -148,6 +150,19 @@ TEST_F(SocketClientTest, DeliversWhatComesTogetherAndThenAcknowledgesIt) {
   EXPECT_EQ(broker_.Read(), Bytes({0x40, 2, 1, 44}));
   EXPECT_THAT(payloads(), ElementsAre("a", "b", "c"));
   EXPECT_TRUE(last_duplicate_);
+}
+
+TEST_F(SocketClientTest, DoesNotPauseWhenItIsWhatTheBrokerWaitsFor) {
+  constexpr int kMessages = 30;
+  read_interval_ = seconds(1);  // half a minute of pauses
+  const auto client = Connected();
+  const auto deadline = std::chrono::steady_clock::now() + seconds(10);
+  int acknowledged = 0;
+  while (acknowledged < kMessages && std::chrono::steady_clock::now() < deadline) {
+    broker_.Send(PublishOf(1, "alone"));
+    if (broker_.Read() == Bytes({0x40, 2, 0, 1})) ++acknowledged;
+  }
+  EXPECT_EQ(acknowledged, kMessages);
 }
 
 TEST_F(SocketClientTest, TakesWhatTheBrokerSentTogetherWithItsConnack) {
