@@ -1,5 +1,5 @@
-// Reason: why a message was not accepted. The strings are stable API: metrics label, SQL value,
-// docs/reasons.md.
+// Reason: why a message was not accepted. The strings are stable API: metrics label and SQL
+// value. reason_help.h explains them.
 #pragma once
 
 #include <array>
