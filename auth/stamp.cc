@@ -50,32 +50,11 @@ bool Fits(StampMethod method, std::string_view identity) {
                                          : ParseDeviceIdentity(identity).has_value();
 }
 
-// How the method stands in the stamp.
-std::string MethodWord(const StampClaim& claim) {
-  std::string word(StampMethodName(claim.method));
-  if (claim.method == StampMethod::kCert) word.append(":").append(DigestToHex(claim.certificate));
-  return word;
-}
-
 // One spelling of hexadecimal, so that two stamps are equal when their text is.
 std::optional<Sha256Digest> DigestFromLowerHex(std::string_view hex) {
   const bool upper =
       std::any_of(hex.begin(), hex.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
   return upper ? std::nullopt : DigestFromHex(hex);
-}
-
-// False when it is no method.
-bool ParseMethod(std::string_view word, StampClaim* claim) {
-  const size_t colon = std::min(word.find(':'), word.size());
-  const auto* const known = std::find_if(kMethods.begin(), kMethods.end(), [&](const auto& entry) {
-    return entry.first == word.substr(0, colon);
-  });
-  if (known == kMethods.end()) return false;
-  claim->method = known->second;
-  if (claim->method != StampMethod::kCert) return colon == word.size();
-  const auto certificate = DigestFromLowerHex(word.substr(std::min(colon + 1, word.size())));
-  if (certificate) claim->certificate = *certificate;
-  return certificate.has_value();
 }
 
 // Takes the word before the next space, and the space, off the front of *rest.
@@ -103,6 +82,25 @@ std::string_view StampMethodName(StampMethod method) {
     if (value == method) return name;
   }
   return "";
+}
+
+std::string StampMethodText(const StampClaim& claim) {
+  std::string word(StampMethodName(claim.method));
+  if (claim.method == StampMethod::kCert) word.append(":").append(DigestToHex(claim.certificate));
+  return word;
+}
+
+bool ParseStampMethod(std::string_view text, StampClaim* claim) {
+  const size_t colon = std::min(text.find(':'), text.size());
+  const auto* const known = std::find_if(kMethods.begin(), kMethods.end(), [&](const auto& entry) {
+    return entry.first == text.substr(0, colon);
+  });
+  if (known == kMethods.end()) return false;
+  claim->method = known->second;
+  if (claim->method != StampMethod::kCert) return colon == text.size();
+  const auto certificate = DigestFromLowerHex(text.substr(std::min(colon + 1, text.size())));
+  if (certificate) claim->certificate = *certificate;
+  return certificate.has_value();
 }
 
 StampKeys::Key StampKeys::Prepare(std::string_view bytes) {
@@ -175,7 +173,7 @@ std::optional<std::string> StampKeys::Sign(const StampClaim& claim, std::string_
   if (topic.find('\n') != std::string_view::npos || !Fits(claim.method, claim.identity)) {
     return std::nullopt;
   }
-  const std::string method = MethodWord(claim);
+  const std::string method = StampMethodText(claim);
   const Key& key = keys_.front();
   const Sha256Digest mac =
       Mac(key.inner, key.outer, method, claim.identity, topic, Sha256(payload));
@@ -192,7 +190,7 @@ std::optional<StampClaim> StampKeys::Verify(std::string_view topic, std::string_
   std::string_view rest = stamp.substr(kVersion.size());
   const std::string_view method = NextWord(&rest);
   StampClaim claim{};
-  if (!ParseMethod(method, &claim)) return std::nullopt;
+  if (!ParseStampMethod(method, &claim)) return std::nullopt;
   claim.identity = NextWord(&rest);
   const auto given = DigestFromLowerHex(rest);
   if (!given || !Fits(claim.method, claim.identity)) return std::nullopt;

@@ -47,6 +47,10 @@ struct StampClaim {
   std::string_view identity;
   Sha256Digest certificate = {};  // its fingerprint, with kCert; else zeros
 };
+// The method as it stands in the stamp: "cert:F", "token", "account".
+std::string StampMethodText(const StampClaim& claim);
+// Reads that into *claim, whose identity stays; false when it is no method.
+bool ParseStampMethod(std::string_view text, StampClaim* claim);
 
 // The keys. Immutable once made, so any thread may use them; copies are independent.
 class StampKeys {

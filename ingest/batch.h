@@ -23,6 +23,14 @@ struct Location {
   double longitude;
 };
 
+// What came of a message's stamp.
+enum class Stamped {
+  kNo,       // it had none
+  kUnread,   // it had one, and no keys are loaded
+  kForged,   // not genuine
+  kGenuine,  // Message::claim is what it says
+};
+
 struct Rejection {
   Reason reason;
   std::string detail;   // a sentence for the operator; may be empty
@@ -32,7 +40,8 @@ struct Rejection {
 struct Message {
   const SpoolRecord* record = nullptr;  // in the chunk
   Topic topic;                          // empty views when the topic did not parse
-  std::optional<StampClaim> claim;      // of a genuine stamp; nothing while no keys are loaded
+  Stamped stamped = Stamped::kNo;
+  std::optional<StampClaim> claim;  // of a genuine stamp
   bool payload_is_json = false;
   std::optional<Sha256Digest> token;
   std::optional<UnixMicros> event_time;  // of the first reading; only if the payload decoded

@@ -4,6 +4,7 @@
 #include "base/escape.h"
 #include "ingest/database_health.h"
 #include "ingest/telemetry_copy.h"
+#include "schema/secrets.h"
 #include "schema/timestamp.h"
 
 namespace sluice {
@@ -32,19 +33,39 @@ void Reject(const PipelineShared& shared, Message* message, Reason reason, std::
 
 void Pipeline::Decode(const Chunk& chunk, Batch* batch) {
   stamp_keys_ = shared_.stamp_keys.keys();
+  Begin(chunk, batch);
+  for (const SpoolRecord& record : chunk.records) DecodeOne(record, nullptr, batch);
+}
+
+void Pipeline::DecodeAgain(const Chunk& chunk, std::span<const Arrival> arrivals, Batch* batch) {
+  Begin(chunk, batch);
+  for (size_t i = 0; i < arrivals.size(); ++i) DecodeOne(chunk.records[i], &arrivals[i], batch);
+}
+
+void Pipeline::Begin(const Chunk& chunk, Batch* batch) {
   batch->chunk = &chunk;
   batch->messages.clear();
   batch->tuples.clear();
   batch->days.clear();
   batch->messages.reserve(chunk.records.size());
-  for (const SpoolRecord& record : chunk.records) DecodeOne(record, batch);
 }
 
-void Pipeline::DecodeOne(const SpoolRecord& record, Batch* batch) {
+void Pipeline::ReadStamp(const SpoolRecord& record, Message* message) const {
+  if (record.stamp.empty()) return;
+  message->stamped = Stamped::kUnread;
+  if (stamp_keys_ == nullptr) return;
+  message->claim = stamp_keys_->Verify(record.topic, record.payload, record.stamp);
+  message->stamped = message->claim ? Stamped::kGenuine : Stamped::kForged;
+}
+
+void Pipeline::DecodeOne(const SpoolRecord& record, const Arrival* before, Batch* batch) {
   Message& message = batch->messages.emplace_back();
   message.record = &record;
-  if (stamp_keys_ != nullptr && !record.stamp.empty()) {
-    message.claim = stamp_keys_->Verify(record.topic, record.payload, record.stamp);
+  if (before == nullptr) {
+    ReadStamp(record, &message);
+  } else {
+    message.stamped = before->stamped;
+    message.claim = before->claim;
   }
   if (!ParseTopic(record.topic, &message.topic)) {
     message.topic = Topic{};
@@ -52,26 +73,32 @@ void Pipeline::DecodeOne(const SpoolRecord& record, Batch* batch) {
     return;
   }
   const uint64_t limit = shared_.runtime.max_payload_bytes.load(std::memory_order_relaxed);
-  if (record.payload.size() > limit) {
+  const size_t size = before == nullptr ? record.payload.size() : before->payload_size;
+  if (size > limit) {
     // It is not judged, but what is kept of it should be fit for a replay.
-    if (record.payload.size() <= shared_.options.kept_payload_bytes) Examine(record, &message);
+    if (size <= shared_.options.kept_payload_bytes) Examine(record, before, &message);
     Reject(shared_, &message, Reason::kPayloadTooLarge,
-           "payload has " + std::to_string(record.payload.size()) + " bytes, at most " +
-               std::to_string(limit) + " are allowed");
+           "payload has " + std::to_string(size) + " bytes, at most " + std::to_string(limit) +
+               " are allowed");
     return;
   }
-  if (!Examine(record, &message)) {
+  if (!Examine(record, before, &message)) {
     Reject(shared_, &message, failure_.reason, failure_.detail);
     return;
   }
   EncodeRows(envelope_, &message, batch);
 }
 
-bool Pipeline::Examine(const SpoolRecord& record, Message* message) {
+bool Pipeline::Examine(const SpoolRecord& record, const Arrival* before, Message* message) {
   const bool good = decoder_.Decode(record.payload, message->topic.tenant, message->topic.device,
                                     record.received, shared_.options.decode, &envelope_, &failure_);
   message->payload_is_json = decoder_.payload_is_jsonb();
-  if (const auto token = decoder_.provision_token()) message->token = Sha256(*token);
+  const auto token = decoder_.provision_token();
+  if (before != nullptr && (before->token || token == kCutTokenValue)) {
+    message->token = before->token;
+  } else if (token) {
+    message->token = Sha256(*token);
+  }
   return good;
 }
 
@@ -142,11 +169,16 @@ void Pipeline::Decide(Batch* batch) {
 
 std::optional<Reason> Pipeline::CheckSender(const Message& message) const {
   const bool required = shared_.options.auth.identity == IdentityMode::kStamp;
-  if (!required && stamp_keys_ == nullptr) return std::nullopt;
-  if (message.record->stamp.empty()) {
-    return required ? std::optional(Reason::kIdentityMissing) : std::nullopt;
+  switch (message.stamped) {
+    case Stamped::kNo:
+      return required ? std::optional(Reason::kIdentityMissing) : std::nullopt;
+    case Stamped::kUnread:
+      return required ? std::optional(Reason::kIdentityForged) : std::nullopt;
+    case Stamped::kForged:
+      return Reason::kIdentityForged;
+    case Stamped::kGenuine:
+      break;
   }
-  if (!message.claim) return Reason::kIdentityForged;
   const bool own = ParseDeviceIdentity(message.claim->identity) == message.key();
   return own ? std::nullopt : std::optional(Reason::kIdentityMismatch);
 }

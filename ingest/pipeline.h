@@ -7,6 +7,8 @@
 //   Decide   checks 9 to 15
 #pragma once
 
+#include <span>
+
 #include "auth/authenticator.h"
 #include "auth/device_directory.h"
 #include "auth/rate_limiter.h"
@@ -35,21 +37,36 @@ struct PipelineShared {
   const StampKeyring& stamp_keys;
 };
 
+// What was seen of a message when it came, and what is stored of it does not show any more: its
+// stamp is not kept, and its token was cut out.
+struct Arrival {
+  Stamped stamped = Stamped::kNo;
+  std::optional<StampClaim> claim = {};
+  std::optional<Sha256Digest> token =
+      {};                   // nothing: it had none, or it stands in the payload still
+  size_t payload_size = 0;  // before anything was cut
+};
+
 // One for each worker; not thread-safe.
 class Pipeline {
  public:
   Pipeline(const PipelineShared& shared, CredentialStore& store) : shared_(shared), store_(store) {}
 
   void Decode(const Chunk& chunk, Batch* batch);
+  // The same for messages that came before; `arrivals` has one entry a record.
+  void DecodeAgain(const Chunk& chunk, std::span<const Arrival> arrivals, Batch* batch);
   // An error leaves the batch as it was: try again, the answer is never taken for "unregistered".
   PgStatus Resolve(Batch* batch);
   // Spends the devices' rate limit: call once a batch.
   void Decide(Batch* batch);
 
  private:
-  void DecodeOne(const SpoolRecord& record, Batch* batch);
+  void Begin(const Chunk& chunk, Batch* batch);
+  // `before` is null for a message that comes now.
+  void DecodeOne(const SpoolRecord& record, const Arrival* before, Batch* batch);
+  void ReadStamp(const SpoolRecord& record, Message* message) const;
   // Checks 3 to 8: fills envelope_ or failure_, and what the message needs to know of its payload.
-  bool Examine(const SpoolRecord& record, Message* message);
+  bool Examine(const SpoolRecord& record, const Arrival* before, Message* message);
   void EncodeRows(const Envelope& envelope, Message* message, Batch* batch);
   PgStatus ProvisionMissing(Batch* batch);
   // Check 13.

@@ -8,6 +8,8 @@ namespace sluice {
 
 // What stands in place of a token. A valid JSON string, so valid JSON stays valid.
 inline constexpr std::string_view kCutToken = "\"(cut)\"";
+// The same as the value of a JSON string.
+inline constexpr std::string_view kCutTokenValue = kCutToken.substr(1, kCutToken.size() - 2);
 
 // A copy of `payload` in which the value of every key provision_token, at any depth, is replaced by
 // kCutToken. Works on bytes and needs no valid JSON: the key may be quoted with " or ' or not at
