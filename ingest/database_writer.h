@@ -1,16 +1,14 @@
 // DatabaseWriter: the RowSink on PostgreSQL: one transaction a chunk, binary COPY.
 #pragma once
 
-#include <chrono>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "base/pg_session.h"
 #include "ingest/pipeline.h"
 #include "ingest/row_sink.h"
+#include "ingest/telemetry_writer.h"
 #include "quarantine/quarantine_writer.h"
 
 namespace sluice {
@@ -44,7 +42,6 @@ class DatabaseWriter final : public RowSink {
   PgResult<CommitReport> Commit(Batch* batch) override;
 
  private:
-  using Accepted = std::vector<Message*>;
   // How devices are moved: all that a chunk moves, or those that the registry does not refuse.
   enum class Places { kAll, kWhatIsTaken };
 
@@ -56,26 +53,17 @@ class DatabaseWriter final : public RowSink {
   PgResult<uint64_t> MoveWhatIsTaken(PgConnection& db, std::span<const Message* const> moves);
   PgStatus Rollback(PgConnection& db);
   PgResult<bool> AlreadyCommitted(PgConnection& db, uint64_t first_seq);
-  PgStatus EnsurePartitions(PgConnection& db, const std::set<int64_t>& days);
   // Begins the transaction with the statement that follows it: one round trip.
   std::string InTransaction(const std::string& sql);
-  PgStatus CopyTelemetry(PgConnection& db, const Batch& batch, std::span<Message* const> messages);
-  PgStatus CopyRange(PgConnection& db, const std::string& before, const Batch& batch,
-                     std::span<Message* const> messages);
-  // After a poison row: finds the guilty messages and rejects them, stores the rest.
-  PgStatus CopyAroundPoison(PgConnection& db, Batch* batch);
-  PgStatus CopyInSavepoint(PgConnection& db, const Batch& batch,
-                           std::span<Message* const> messages);
-  PgStatus ProbeTable(PgConnection& db, const Message& guilty);
+  PgStatus CopyTelemetry(PgConnection& db, Batch* batch);
   PgStatus CopyQuarantine(PgConnection& db, const Batch& batch);
 
   const WriterOptions options_;
   PgSession& session_;
   const PipelineShared& shared_;
+  TelemetryWriter rows_;
   const std::string begin_sql_;
   QuarantineBatch quarantine_;
-  std::set<int64_t> known_days_;
-  std::chrono::steady_clock::time_point known_since_{};
   bool in_transaction_ = false;
   // first_seq of the chunk whose COMMIT was sent at least once and never answered.
   std::optional<uint64_t> unknown_;

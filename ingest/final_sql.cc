@@ -28,18 +28,21 @@ std::string NotifyOne(PgConnection& db, const std::string& tenants) {
 std::string CountersSql(PgConnection& db, const QuarantineBatch::Counters& counters) {
   if (counters.empty()) return "";
   std::string sql =
-      "INSERT INTO quarantine_counters_minute (bucket_minute, tenant_id, reason, cnt) VALUES ";
+      "INSERT INTO quarantine_counters_minute (bucket_minute, tenant_id, reason, cnt, withheld) "
+      "VALUES ";
   bool first = true;
   for (const auto& [key, count] : counters) {
     const auto& [minute, tenant, reason] = key;
     if (!first) sql += ", ";
     first = false;
     sql += "('" + FormatIso8601(minute) + "', " + db.QuoteLiteral(tenant) + ", '" +
-           std::string(ReasonName(reason)) + "', " + std::to_string(count) + ")";
+           std::string(ReasonName(reason)) + "', " + std::to_string(count.messages) + ", " +
+           std::to_string(count.withheld) + ")";
   }
   sql +=
       " ON CONFLICT (bucket_minute, tenant_id, reason) DO UPDATE "
-      "SET cnt = quarantine_counters_minute.cnt + EXCLUDED.cnt; ";
+      "SET cnt = quarantine_counters_minute.cnt + EXCLUDED.cnt, "
+      "withheld = quarantine_counters_minute.withheld + EXCLUDED.withheld; ";
   return sql;
 }
 

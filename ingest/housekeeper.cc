@@ -16,6 +16,13 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
+// A page is twice what may come between two, so that it always catches up, within reason: a page is
+// one transaction.
+constexpr seconds kExpireEvery{5};
+constexpr int64_t kPagesAMinute = 12;
+constexpr int64_t kSmallestPage = 1000;
+constexpr int64_t kLargestPage = 50000;
+
 }  // namespace
 
 void ApplyAppSettings(const std::vector<std::pair<std::string, std::string>>& rows,
@@ -54,6 +61,9 @@ Housekeeper::Housekeeper(const Settings& settings, const Spool& spool, RuntimeSe
   };
   if (settings.telemetry_retention > milliseconds::zero()) {
     chores_.push_back({hours(1), [this] { return DropOldPartitions(); }});
+  }
+  if (settings.quarantine_retention > milliseconds::zero()) {
+    chores_.push_back({kExpireEvery, [this] { return ExpireQuarantine(); }});
   }
 }
 
@@ -208,6 +218,17 @@ PgStatus Housekeeper::ReadPkiFiles() {
 std::vector<PkiFile> Housekeeper::pki_files() const {
   const std::lock_guard lock(mutex_);
   return pki_files_;
+}
+
+PgStatus Housekeeper::ExpireQuarantine() {
+  const int64_t kept = std::chrono::microseconds(settings_.quarantine_retention).count();
+  const int64_t page =
+      std::clamp(2 * settings_.quarantine_per_minute / kPagesAMinute, kSmallestPage, kLargestPage);
+  auto expired = Exec("SELECT sluice_expire_quarantine('" + FormatIso8601(clock_.Now() - kept) +
+                      "', " + std::to_string(page) + ")");
+  if (!expired.ok()) return expired.error().During("expiring quarantine_events");
+  if (expired->Int(0, 0) > 0) LogInfo("quarantine_expired", {{"messages", expired->Int(0, 0)}});
+  return PgOk{};
 }
 
 PgStatus Housekeeper::ForgetIdleBuckets() {

@@ -1,6 +1,7 @@
 // Housekeeper: the slow, regular work at the database, on a thread and connection of its own: reads
-// app_settings, makes partitions ahead, drops old ones, watches and prunes the ledger, counts
-// certificates that end; and what is slow elsewhere: forgets idle buckets, reads PKI_WATCH_FILES.
+// app_settings, makes partitions ahead, drops old ones, watches and prunes the ledger, expires the
+// quarantine, counts certificates that end; and what is slow elsewhere: forgets idle buckets, reads
+// PKI_WATCH_FILES.
 #pragma once
 
 #include <chrono>
@@ -50,6 +51,8 @@ class Housekeeper {
   // Concern::kRestored when rows that were there and not pruned are gone.
   PgStatus WatchLedger();
   PgStatus PruneLedger();
+  // A page of what QUARANTINE_RETENTION ends.
+  PgStatus ExpireQuarantine();
   PgStatus CountExpiringDevices();
 
   // Any thread. Devices with an ACTIVE certificate of which none is good for another 14 days;

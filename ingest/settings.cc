@@ -236,6 +236,10 @@ void AddQuarantine(Table* t) {
          "How much of a rejected payload is stored. What was cut off cannot be replayed.");
   t->Add("COUNTERS_ENABLED", &Settings::counters_enabled, FlagSetting(), "1",
          "Count rejects per minute, tenant and reason in quarantine_counters_minute.");
+  t->Add("QUARANTINE_RETENTION", &Settings::quarantine_retention,
+         DurationSetting(kDay, {}, 100 * kYear), "30d",
+         "Quarantined messages and minutes of quarantine_counters_minute older than this are "
+         "deleted, whether they were replayed or not. 0 keeps them for ever.");
 }
 
 void AddObserving(Table* t) {

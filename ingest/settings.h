@@ -96,6 +96,7 @@ struct Settings {
   int64_t quarantine_per_minute = 0;
   uint64_t quarantine_payload_max_bytes = 0;
   bool counters_enabled = false;
+  Milliseconds quarantine_retention{};  // 0: messages stay for ever
 
   // Observing
   std::string http_host;

@@ -7,7 +7,7 @@
 namespace sluice {
 namespace {
 
-constexpr int kFields = 17;           // of QuarantineBatch::kColumns
+constexpr int kFields = 18;           // of QuarantineBatch::kColumns
 constexpr size_t kMaxCounters = 500;  // rows of one batch; then the tenant is left out
 // jsonb must hold something: the column was NOT NULL in the old service and stays so.
 constexpr std::string_view kJsonNull = "null";
@@ -39,8 +39,12 @@ void QuarantineBatch::Add(const QuarantineEntry& entry, bool store) {
   Counters::key_type key{minute, std::string(entry.tenant), entry.reason};
   // Whoever invents tenants is counted, too, but not under every name.
   if (counters_.size() >= kMaxCounters && !counters_.contains(key)) std::get<1>(key).clear();
-  ++counters_[key];
-  if (!store) return;
+  Count& count = counters_[key];
+  ++count.messages;
+  if (!store) {
+    ++count.withheld;
+    return;
+  }
 
   const std::string cut = CutSecrets(entry.payload);
   const bool truncated = cut.size() > max_payload_bytes_;
@@ -66,6 +70,7 @@ void QuarantineBatch::Add(const QuarantineEntry& entry, bool store) {
   copy.Integer(static_cast<int32_t>(entry.payload.size()));
   copy.Boolean(truncated);
   PutText(copy, entry.identity);
+  PutText(copy, entry.identity_proof);
   if (entry.token) {
     copy.Text(DigestToHex(*entry.token));
   } else {

@@ -13,6 +13,9 @@
 
 namespace sluice {
 
+// In identity_proof: a stamp came that no key had made.
+inline constexpr std::string_view kForgedProof = "forged";
+
 // One rejected message. Views need to live only during Add.
 struct QuarantineEntry {
   std::string_view topic;
@@ -25,6 +28,8 @@ struct QuarantineEntry {
   Reason reason = Reason::kInvalidJson;
   std::string_view detail;
   std::string_view identity;  // whom a genuine stamp names; empty: none
+  std::string_view
+      identity_proof;  // its method, or kForgedProof; empty: it had no stamp, or unread
   std::optional<Sha256Digest> token;
   std::optional<UnixMicros> event_time;
   UnixMicros received = 0;
@@ -38,8 +43,9 @@ class QuarantineBatch {
   // Columns of the tuples, in order, for COPY quarantine_events (…).
   static constexpr std::string_view kColumns =
       "event_ts, topic, tenant_id, site_id, device_id, msg_type, reason, payload, received_at, "
-      "detail, payload_bytes, payload_size, payload_truncated, identity, token_hash, spool_id, "
-      "spool_seq";
+      "detail, payload_bytes, payload_size, payload_truncated, identity, identity_proof, "
+      "token_hash, "
+      "spool_id, spool_seq";
 
   // `spool_id` is the 16 bytes of the spool's uuid. Payloads are kept up to `max_payload_bytes`.
   QuarantineBatch(std::string spool_id, size_t max_payload_bytes)
@@ -51,9 +57,14 @@ class QuarantineBatch {
 
   // Tuples without COPY's header and trailer; empty when nothing is to be stored.
   const std::string& tuples() const { return tuples_; }
+  struct Count {
+    int64_t messages = 0;
+    int64_t withheld = 0;  // of them, not stored
+    friend bool operator==(const Count&, const Count&) = default;
+  };
   // (minute as Unix microseconds, tenant, reason) → messages. Ordered, so that transactions side by
   // side lock the counters' rows in the same order.
-  using Counters = std::map<std::tuple<UnixMicros, std::string, Reason>, int64_t>;
+  using Counters = std::map<std::tuple<UnixMicros, std::string, Reason>, Count>;
   const Counters& counters() const { return counters_; }
 
  private:

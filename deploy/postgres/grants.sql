@@ -14,7 +14,8 @@ GRANT SELECT, INSERT, UPDATE ON public.quarantine_counters_minute TO :"role";
 GRANT SELECT, INSERT, DELETE ON public.ingest_ledger TO :"role";
 
 GRANT SELECT ON public.device_registry, public.device_certificates, public.subscriptions,
-  public.app_settings, public.sluice_schema_migrations TO :"role";
+  public.app_settings, public.sluice_schema_migrations, public.quarantine_open,
+  public.quarantine_recent, public.quarantine_by_device, public.quarantine_summary TO :"role";
 GRANT UPDATE (latitude, longitude, location_source, updated_at) ON public.device_registry
   TO :"role";
 
@@ -23,4 +24,5 @@ GRANT INSERT ON public.device_registry TO :"role";
 GRANT UPDATE (active_device_count, updated_at) ON public.subscriptions TO :"role";
 
 GRANT EXECUTE ON FUNCTION public.sluice_ensure_partition(date),
-  public.sluice_drop_partitions_before(date) TO :"role";
+  public.sluice_drop_partitions_before(date),
+  public.sluice_expire_quarantine(timestamptz, integer) TO :"role";

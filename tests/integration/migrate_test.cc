@@ -115,7 +115,7 @@ TEST_F(MigrateTest, MakesAnEmptyDatabaseComplete) {
   EXPECT_EQ(Value("SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class"
                   " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"),
             "app_settings device_certificates device_registry ingest_ledger quarantine_counters_"
-            "minute quarantine_events sluice_schema_migrations subscriptions telemetry "
+            "minute quarantine_events quarantine_open sluice_schema_migrations subscriptions telemetry "
             "telemetry_default");
   EXPECT_EQ(Value("SELECT count(*) FROM app_settings"), "0");
 }
@@ -240,6 +240,9 @@ TEST_F(MigrateTest, LeavesAnOldTelemetryTablePlainAndAddsOnlyWhatIsMissing) {
             "1");
   EXPECT_EQ(Value("SELECT count(*) FROM pg_indexes WHERE tablename = 'device_certificates'"), "3");
   EXPECT_EQ(Value("SELECT count(*) FROM quarantine_events WHERE replay_state = 'NEW'"), "50");
+  EXPECT_EQ(Value("SELECT string_agg(tenant_id || ' ' || stored, ' ' ORDER BY tenant_id)"
+                  " FROM quarantine_summary"),
+            "harbour 25 orchard 25");
   EXPECT_EQ(SqlstateOf(*admin_, "UPDATE quarantine_events SET replay_state = 'LOST'"), "23514");
   EXPECT_EQ(Value("SELECT sluice_ensure_partition(current_date)"), "f");
   EXPECT_EQ(Value("SELECT sluice_drop_partitions_before(current_date)"), "0");
@@ -270,6 +273,8 @@ TEST_F(MigrateTest, KeepsTheOldPoliciesAndTenantsStillSeeOnlyTheirOwn) {
   auto tenant = ConnectAsTenant("harbour");
   EXPECT_EQ(Query(*tenant, "SELECT count(*) FROM telemetry").Int(0, 0), 2001);
   EXPECT_EQ(Query(*tenant, "SELECT count(*) FROM quarantine_events").Int(0, 0), 25);
+  EXPECT_EQ(Query(*tenant, "SELECT count(*) FROM quarantine_recent").Int(0, 0), 25);
+  EXPECT_EQ(Query(*tenant, "SELECT stored FROM quarantine_summary").Text(0, 0), "25");
 }
 
 TEST_F(MigrateTest, TheRecipeInTheDocumentationPartitionsAnOldTableInPlace) {
@@ -316,6 +321,7 @@ TEST_F(MigrateTest, WarnsWhereRolesMayNotBeCreatedAndASuperuserCanCatchUp) {
         "CREATE ROLE sluice_owner; CREATE ROLE pulse_app; CREATE ROLE pulse_operator;"
         "GRANT sluice_owner TO plain; CREATE ROLE gate LOGIN");
   Query(*superuser, RepositoryFile("schema/migrations/007_access.sql"));
+  Query(*superuser, RepositoryFile("schema/migrations/010_quarantine_access.sql"));
   Query(*superuser, GrantsFor("gate"));
   PgResult<int64_t> copied =
       Copy(*server.Connect(database, "gate"), kTelemetryColumns, kTwoTenantsRows);
@@ -546,6 +552,8 @@ TEST_F(RightsTest, TheFunctionsAreNotForEverybody) {
   auto tenant = ConnectAsTenant("orchard");
   EXPECT_EQ(SqlstateOf(*tenant, "SELECT sluice_ensure_partition('2026-03-01')"), "42501");
   EXPECT_EQ(SqlstateOf(*tenant, "SELECT sluice_drop_partitions_before('2026-03-01')"), "42501");
+  EXPECT_EQ(SqlstateOf(*tenant, "SELECT sluice_expire_quarantine(now(), 1)"), "42501");
+  EXPECT_EQ(SqlstateOf(*tenant, "SELECT sluice_recount_quarantine()"), "42501");
 }
 
 TEST_F(RightsTest, ATenantSeesItsOwnRowsAndNoTokens) {

@@ -42,7 +42,7 @@ class QuarantineBatchTest : public testing::Test {
   CopyTuple Tuple() const {
     const auto tuples = ReadCopyTuples(batch_.tuples());
     EXPECT_THAT(tuples, SizeIs(1));
-    return tuples.empty() ? CopyTuple(17) : tuples.front();
+    return tuples.empty() ? CopyTuple(18) : tuples.front();
   }
   // Its field by the column's name.
   std::optional<std::string> Field(const std::string& name) const {
@@ -64,7 +64,7 @@ class QuarantineBatchTest : public testing::Test {
 
 TEST_F(QuarantineBatchTest, WritesEveryColumn) {
   batch_.Add(entry_, true);
-  ASSERT_THAT(Tuple(), SizeIs(17));
+  ASSERT_THAT(Tuple(), SizeIs(18));
   EXPECT_EQ(BigEndian(*Field("event_ts")), kReceived - 1 - kYear2000);
   EXPECT_EQ(Field("topic"), "tenant/orchard/device/probe-7/telemetry");
   EXPECT_EQ(Field("tenant_id"), "orchard");
@@ -79,6 +79,7 @@ TEST_F(QuarantineBatchTest, WritesEveryColumn) {
   EXPECT_EQ(BigEndian(*Field("payload_size")), 19);
   EXPECT_EQ(Field("payload_truncated"), std::string(1, '\0'));
   EXPECT_EQ(Field("identity"), std::nullopt);
+  EXPECT_EQ(Field("identity_proof"), std::nullopt);
   EXPECT_EQ(Field("token_hash"), DigestToHex(Sha256("tok-apple")));
   EXPECT_EQ(Field("spool_id"), spool_id_);
   EXPECT_EQ(BigEndian(*Field("spool_seq")), 77);
@@ -98,9 +99,11 @@ TEST_F(QuarantineBatchTest, WritesNullForWhatTheMessageDidNotSay) {
   EXPECT_EQ(Field("payload_bytes"), "");
 }
 
-TEST_F(QuarantineBatchTest, KeepsTheIdentityWhenThereIsOne) {
+TEST_F(QuarantineBatchTest, KeepsTheIdentityAndItsProofWhenThereIsOne) {
   entry_.identity = "orchard/probe-8";
+  entry_.identity_proof = "token";
   batch_.Add(entry_, true);
+  EXPECT_EQ(Field("identity_proof"), "token");
   EXPECT_EQ(Field("identity"), "orchard/probe-8");
 }
 
@@ -175,12 +178,14 @@ TEST_F(QuarantineBatchTest, CountsEveryMessageAndKeepsOnlyThoseItIsTold) {
   batch_.Add(entry_, true);
   EXPECT_THAT(ReadCopyTuples(batch_.tuples()), SizeIs(2));
   const UnixMicros next = kMinuteOfReceived + 60'000'000;
+  using Count = QuarantineBatch::Count;
   EXPECT_THAT(
       batch_.counters(),
-      UnorderedElementsAre(Pair(std::tuple(kMinuteOfReceived, "orchard", Reason::kRateLimited), 3),
-                           Pair(std::tuple(kMinuteOfReceived, "orchard", Reason::kTokenInvalid), 1),
-                           Pair(std::tuple(kMinuteOfReceived, "", Reason::kTokenInvalid), 1),
-                           Pair(std::tuple(next, "", Reason::kTokenInvalid), 1)));
+      UnorderedElementsAre(
+          Pair(std::tuple(kMinuteOfReceived, "orchard", Reason::kRateLimited), Count{3, 2}),
+          Pair(std::tuple(kMinuteOfReceived, "orchard", Reason::kTokenInvalid), Count{1, 1}),
+          Pair(std::tuple(kMinuteOfReceived, "", Reason::kTokenInvalid), Count{1, 1}),
+          Pair(std::tuple(next, "", Reason::kTokenInvalid), Count{1, 0})));
 }
 
 TEST_F(QuarantineBatchTest, IsEmptyAfterClear) {
