@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
   sluice::AddIngestCommand(app, &status);
   sluice::AddDrainCommand(app, &status);
   sluice::AddMigrateCommand(app, &status);
+  sluice::AddQuarantineCommand(app, &status);
   sluice::AddDeviceCommand(app, &status);
   sluice::AddPkiCommand(app, &status);
   sluice::AddCrlCommand(app, &status);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <vector>
+#include <utility>
 
 #include "base/escape.h"
 #include "ingest/settings.h"
@@ -21,22 +21,29 @@ void PrintRow(const std::vector<std::string>& cells, const std::vector<size_t>& 
   std::printf("%s\n", line.c_str());
 }
 
-void PrintTable(std::span<const char* const> columns, const PgRows& rows) {
+void PrintRows(std::span<const char* const> columns, const PgRows& rows) {
   std::vector<std::vector<std::string>> table = {{columns.begin(), columns.end()}};
-  std::vector<size_t> widths(columns.size());
   for (int row = 0; row < rows.size(); ++row) {
     table.emplace_back();
     for (size_t i = 0; i < columns.size(); ++i) {
-      table.back().push_back(Escaped(rows.Text(row, static_cast<int>(i))));
+      table.back().emplace_back(rows.Text(row, static_cast<int>(i)));
     }
   }
-  for (const auto& cells : table) {
-    for (size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
-  }
-  for (const auto& cells : table) PrintRow(cells, widths);
+  PrintTable(std::move(table));
 }
 
 }  // namespace
+
+void PrintTable(std::vector<std::vector<std::string>> table) {
+  std::vector<size_t> widths(table.front().size());
+  for (auto& cells : table) {
+    for (size_t i = 0; i < cells.size(); ++i) {
+      cells[i] = Escaped(cells[i]);
+      widths[i] = std::max(widths[i], cells[i].size());
+    }
+  }
+  for (const auto& cells : table) PrintRow(cells, widths);
+}
 
 int WithAdmin(const char* command, const std::function<int(DeviceAdmin&)>& work) {
   const Result<Settings> settings = LoadSettings(&std::getenv, SettingsFor::kTool);
@@ -53,7 +60,7 @@ int PrintList(const char* command, std::span<const char* const> columns, const R
               ListFormat format) {
   if (!rows.ok()) return Complain(command, rows.message());
   if (format == ListFormat::kRows) {
-    PrintTable(columns, *rows);
+    PrintRows(columns, *rows);
   } else {
     std::printf("%s\n", std::string(rows->Text(0, 0)).c_str());
   }

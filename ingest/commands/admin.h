@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "auth/pki/device_admin.h"
 #include "ingest/commands/commands.h"
@@ -18,6 +19,9 @@ inline constexpr const char* kOwnerFooter =
 // Connects as the settings say and calls `work`, whose result is the exit status; complains itself
 // when it does not come to that.
 int WithAdmin(const char* command, const std::function<int(DeviceAdmin&)>& work);
+
+// Columns for a terminal, escaped; the first row is their names, and all are of one length.
+void PrintTable(std::vector<std::vector<std::string>> table);
 
 // As columns for a terminal, or the one JSON value as it is.
 int PrintList(const char* command, std::span<const char* const> columns, const Result<PgRows>& rows,

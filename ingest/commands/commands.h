@@ -24,5 +24,6 @@ void AddDrainCommand(CLI::App& app, int* status);
 void AddIngestCommand(CLI::App& app, int* status);
 void AddMigrateCommand(CLI::App& app, int* status);
 void AddPkiCommand(CLI::App& app, int* status);
+void AddQuarantineCommand(CLI::App& app, int* status);
 
 }  // namespace sluice

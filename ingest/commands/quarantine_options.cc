@@ -1,0 +1,88 @@
+#include "ingest/commands/quarantine_options.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/clock.h"
+#include "schema/reason.h"
+
+namespace sluice {
+namespace {
+
+std::string CheckReason(const std::string& name) {
+  Reason reason{};
+  return ParseReason(name, &reason) ? "" : "there is no reason " + name;
+}
+
+}  // namespace
+
+void AddFilterOptions(CLI::App* command, QuarantineOptions* options, int64_t limit) {
+  options->limit = limit;
+  command->add_option("--tenant", options->tenant, "Only of this tenant");
+  command->add_option("--device", options->device, "Only of this device");
+  command->add_option("--reason", options->reason, "Only with this reason, e.g. TOKEN_INVALID")
+      ->check(CheckReason)
+      ->type_name("REASON");
+  command->add_option("--since", options->since,
+                      "Only what came since: 30m, 2h, 7d, or 2026-03-01T10:00:00Z");
+  command->add_option("--limit", options->limit, "No more than so many; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+void AddChangeOptions(CLI::App* command, QuarantineOptions* options) {
+  command->add_option("ID", options->ids, "Only these messages");
+  command->add_flag("--all", options->everything, "All of them, when nothing else narrows it down");
+  command->add_option("--by", options->by, "Who decides; by default whoever runs this");
+  command->add_flag("--json", options->json, "Say what was done as JSON");
+}
+
+Result<QuarantineFilter> FilterOf(const QuarantineOptions& options) {
+  QuarantineFilter filter{.ids = options.ids,
+                          .tenant = options.tenant,
+                          .device = options.device,
+                          .reason = options.reason,
+                          .state = options.state == "ALL" ? "" : options.state,
+                          .limit = options.limit};
+  if (options.since.empty()) return filter;
+  filter.since = ParseSince(options.since, SystemClock().Now());
+  if (filter.since) return filter;
+  return Status(
+      ErrorCode::kInvalidArgument,
+      "--since " + options.since + ": give 30m, 2h, 7d or a time as 2026-03-01T10:00:00Z");
+}
+
+Result<QuarantineFilter> ChangeFilterOf(const QuarantineOptions& options) {
+  Result<QuarantineFilter> filter = FilterOf(options);
+  if (!filter.ok() || filter->narrows() || options.everything) return filter;
+  return Status(
+      ErrorCode::kInvalidArgument,
+      "name messages by their IDs, narrow it down (--tenant, --device, --reason, --since), "
+      "or say --all");
+}
+
+int WithQuarantine(const char* command,
+                   const std::function<int(const Settings&, PgConnection&)>& work) {
+  const Result<Settings> settings = LoadSettings(&std::getenv, SettingsFor::kTool);
+  if (!settings.ok()) return RefuseSettings(command, settings.message());
+  auto connection = PgConnection::Connect(settings->Conninfo(), settings->pg_connect_timeout);
+  if (!connection.ok()) return Complain(command, connection.error().Describe());
+  (*connection)->set_timeout(settings->write_timeout);
+  return work(*settings, **connection);
+}
+
+int ComplainOf(const char* command, const PgError& error) {
+  std::string text = error.Describe();
+  if (error.sqlstate == "42P01" || error.sqlstate == "42703") text += ": run sluice migrate first";
+  if (error.sqlstate == "42501") text += ": this needs the daemon's role or the tables' owner";
+  return Complain(command, text);
+}
+
+std::string Me() {
+  const passwd* user = ::getpwuid(::getuid());
+  return user == nullptr ? "uid " + std::to_string(::getuid()) : user->pw_name;
+}
+
+}  // namespace sluice

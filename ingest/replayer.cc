@@ -1,0 +1,262 @@
+#include "ingest/replayer.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "ingest/database_health.h"
+#include "ingest/final_sql.h"
+#include "ingest/housekeeper.h"
+#include "ingest/part_options.h"
+#include "schema/migrator.h"
+
+namespace sluice {
+namespace {
+
+// A step's messages, unless their payloads could be larger together than this.
+constexpr uint64_t kMostMessages = 4000;
+constexpr uint64_t kMostBytes = uint64_t{64} << 20;
+
+// Columns of kTakeSql.
+enum : int {
+  kId,
+  kIngestedAt,
+  kReceived,
+  kTopic,
+  kIdentity,
+  kProof,
+  kTokenHash,
+  kPayloadSize,
+  kReason,
+  kPayload,
+};
+
+// Rows of the old service have their payload as jsonb only. Null: not kept whole.
+constexpr const char* kTakeSql = R"sql(
+SELECT id, to_char(ingested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       (extract(epoch FROM coalesce(received_at, ingested_at)) * 1000000)::bigint,
+       topic, identity, identity_proof, token_hash, payload_size, reason,
+       CASE WHEN payload_truncated THEN NULL
+            WHEN payload_bytes IS NOT NULL THEN encode(payload_bytes, 'hex')
+            WHEN jsonb_typeof(payload) = 'null' THEN NULL
+            ELSE encode(convert_to(payload::text, 'UTF8'), 'hex') END
+  FROM quarantine_events
+ WHERE )sql";
+
+// One statement for both, so that the counts of NEW messages are locked in one order. Without a
+// reason the message was accepted.
+constexpr const char* kMarkSql = R"sql(
+UPDATE quarantine_events q
+   SET replay_state = CASE WHEN m.reason IS NULL THEN 'REPLAYED' ELSE q.replay_state END,
+       reason = coalesce(m.reason, q.reason),
+       first_reason = CASE WHEN m.reason IS NULL THEN q.first_reason
+                           ELSE coalesce(q.first_reason, q.reason) END,
+       detail = CASE WHEN m.reason IS NULL THEN q.detail ELSE NULLIF(m.detail, '') END,
+       replayed_at = now(), replayed_by = $4
+  FROM (SELECT id, NULLIF(reason, '') AS reason, detail
+          FROM unnest($1::bigint[], $2::text[], $3::text[]) AS m (id, reason, detail)) AS m
+ WHERE q.id = m.id)sql";
+
+uint64_t MessagesAStep(const Settings& settings) {
+  return std::clamp(kMostBytes / settings.quarantine_payload_max_bytes, uint64_t{1}, kMostMessages);
+}
+
+// Without a word about how, the identity proves the name and neither certificate nor token.
+Arrival ArrivalOf(const PgRows& rows, int row, size_t payload_size) {
+  Arrival arrival;
+  arrival.token = DigestFromHex(rows.Text(row, kTokenHash));
+  arrival.payload_size = rows.IsNull(row, kPayloadSize)
+                             ? payload_size
+                             : static_cast<size_t>(rows.Int(row, kPayloadSize));
+  if (rows.Text(row, kProof) == kForgedProof) {
+    arrival.stamped = Stamped::kForged;
+  } else if (!rows.IsNull(row, kIdentity)) {
+    arrival.stamped = Stamped::kGenuine;
+    arrival.claim = StampClaim{StampMethod::kAccount, rows.Text(row, kIdentity)};
+    (void)ParseStampMethod(rows.Text(row, kProof), &*arrival.claim);
+  }
+  return arrival;
+}
+
+}  // namespace
+
+void ReplayTotals::Add(const ReplayTotals& other) {
+  messages += other.messages;
+  replayed += other.replayed;
+  rows += other.rows;
+  refused += other.refused;
+  not_kept += other.not_kept;
+  for (const auto& [reason, count] : other.reasons) reasons[reason] += count;
+}
+
+struct Replayer::Taken {
+  PgRows rows;                // alive as long as what points into it
+  std::vector<int> replayed;  // the row of each record
+  std::vector<std::string> payloads;
+  std::vector<Arrival> arrivals;
+  Chunk chunk;
+  Batch batch;
+};
+
+Replayer::Replayer(const Settings& settings, QuarantineFilter filter, std::string by)
+    : settings_(settings),
+      filter_(std::move(filter)),
+      by_(std::move(by)),
+      messages_a_step_(MessagesAStep(settings)),
+      session_(settings.Conninfo(), settings.pg_connect_timeout, settings.write_timeout),
+      lookups_(settings.Conninfo(), settings.pg_connect_timeout, settings.write_timeout),
+      store_(lookups_),
+      directory_(DirectoryOptionsFrom(settings), SystemClock()),
+      flood_({.per_device = 0, .total = 0}),
+      shared_{PipelineOptionsFrom(settings), runtime_, directory_, limiter_, flood_, stamp_keys_},
+      pipeline_(shared_, store_),
+      rows_(shared_) {
+  directory_.SetHearing(false);
+}
+
+Status Replayer::Prepare() {
+  const auto failed = [](const PgError& error) {
+    return Status(ErrorCode::kUnavailable, error.Describe());
+  };
+  auto db = session_.Acquire();
+  if (!db.ok()) return failed(db.error());
+  const Result<int> version = SchemaVersion(**db);
+  if (!version.ok()) return version.status();
+  if (*version != AllMigrations().back().version) {
+    return {ErrorCode::kRejected, "the database has schema version " + std::to_string(*version) +
+                                      ", this program wants " +
+                                      std::to_string(AllMigrations().back().version) +
+                                      ": run sluice migrate"};
+  }
+  auto rows = (*db)->Exec("SELECT key, value FROM app_settings");
+  if (!rows.ok()) return failed(rows.error());
+  std::vector<std::pair<std::string, std::string>> values;
+  for (int row = 0; row < rows->size(); ++row) {
+    values.emplace_back(rows->Text(row, 0), rows->Text(row, 1));
+  }
+  ApplyAppSettings(values, settings_, &runtime_);
+  runtime_.rate_limit_burst = std::numeric_limits<double>::infinity();
+  auto now = (*db)->Exec("SELECT now()");
+  if (!now.ok()) return failed(now.error());
+  until_ = now->Text(0, 0);
+  return Status::Ok();
+}
+
+size_t Replayer::Left() const {
+  if (filter_.limit == 0) return messages_a_step_;
+  return std::min(messages_a_step_, static_cast<uint64_t>(filter_.limit) - totals_.messages);
+}
+
+PgResult<bool> Replayer::Step() {
+  auto acquired = session_.Acquire();
+  if (!acquired.ok()) return acquired.error();
+  PgConnection& db = **acquired;
+  const size_t at_most = Left();
+  if (at_most == 0) return false;
+  const auto give_up = [this, &db](const PgError& error) {
+    if (!db.alive() || !db.Exec("ROLLBACK").ok()) session_.Drop();
+    return error;
+  };
+  Taken taken;
+  auto rows = TakeRows(db, at_most);
+  if (!rows.ok()) return give_up(rows.error().During("reading quarantine_events"));
+  taken.rows = std::move(*rows);
+  if (taken.rows.size() == 0) {
+    if (auto ended = db.Exec("COMMIT"); !ended.ok()) return give_up(ended.error());
+    return false;
+  }
+  if (auto judged = Judge(&taken); !judged.ok()) return give_up(judged.error());
+  if (auto stored = Store(db, &taken.batch); !stored.ok()) {
+    return give_up(stored.error().During("storing rows in telemetry"));
+  }
+  if (auto marked = MarkAndCommit(db, taken); !marked.ok()) {
+    return give_up(marked.error().During("writing quarantine_events"));
+  }
+  const int last = taken.rows.size() - 1;
+  position_ = QuarantinePosition{std::string(taken.rows.Text(last, kIngestedAt)),
+                                 std::string(taken.rows.Text(last, kId))};
+  Count(taken);
+  return true;
+}
+
+// Rows that another replay holds are its business; what it has committed is seen by the lock's
+// second look at the condition.
+PgResult<PgRows> Replayer::TakeRows(PgConnection& db, size_t at_most) {
+  if (auto begun = db.Exec(session_.BeginSql()); !begun.ok()) return begun;
+  QuarantineCondition condition(filter_);
+  if (position_) condition.After(*position_);
+  const std::string until = condition.Parameter(until_);
+  return db.ExecParams(kTakeSql + condition.sql() + " AND ingested_at <= " + until +
+                           "::timestamptz ORDER BY ingested_at, id LIMIT " +
+                           std::to_string(at_most) + " FOR UPDATE SKIP LOCKED",
+                       condition.params());
+}
+
+PgStatus Replayer::Judge(Taken* taken) {
+  const PgRows& rows = taken->rows;
+  taken->chunk.behind = true;
+  taken->payloads.reserve(static_cast<size_t>(rows.size()));
+  for (int row = 0; row < rows.size(); ++row) {
+    if (rows.IsNull(row, kPayload)) continue;
+    const std::string& payload =
+        taken->payloads.emplace_back(BytesFromHex(rows.Text(row, kPayload)));
+    SpoolRecord record;
+    record.received = rows.Int(row, kReceived);
+    record.topic = rows.Text(row, kTopic);
+    record.payload = payload;
+    taken->chunk.records.push_back(record);
+    taken->arrivals.push_back(ArrivalOf(rows, row, payload.size()));
+    taken->replayed.push_back(row);
+  }
+  pipeline_.DecodeAgain(taken->chunk, taken->arrivals, &taken->batch);
+  if (auto resolved = pipeline_.Resolve(&taken->batch); !resolved.ok()) return resolved;
+  pipeline_.Decide(&taken->batch);
+  return PgOk{};
+}
+
+PgStatus Replayer::Store(PgConnection& db, Batch* batch) {
+  if (!TelemetryWriter::HasRows(*batch)) return PgOk{};
+  auto lookups = lookups_.Acquire();
+  if (!lookups.ok()) return lookups.error();
+  if (auto ready = rows_.EnsurePartitions(**lookups, *batch); !ready.ok()) return ready;
+  auto copied = rows_.Copy(db, "SAVEPOINT rows; ", batch);
+  if (copied.ok() || Classify(copied.error()) != Failure::kPoison) return copied;
+  return rows_.CopyAroundPoison(db, "ROLLBACK TO rows; ", batch);
+}
+
+PgStatus Replayer::MarkAndCommit(PgConnection& db, const Taken& taken) {
+  PgTextArray ids;
+  PgTextArray reasons;
+  PgTextArray details;
+  for (size_t i = 0; i < taken.batch.messages.size(); ++i) {
+    const Message& message = taken.batch.messages[i];
+    const int row = taken.replayed[i];
+    const std::string_view reason = message.accepted() ? "" : ReasonName(message.rejection->reason);
+    if (reason == taken.rows.Text(row, kReason)) continue;
+    ids.Add(taken.rows.Text(row, kId));
+    reasons.Add(reason);
+    details.Add(message.accepted() ? "" : message.rejection->detail);
+  }
+  auto marked = db.ExecParams(kMarkSql, {ids.Text(), reasons.Text(), details.Text(), by_});
+  if (!marked.ok()) return marked.error();
+  if (auto committed = db.Exec(NotifySql(db, taken.batch) + "COMMIT"); !committed.ok()) {
+    return committed.error();
+  }
+  return PgOk{};
+}
+
+void Replayer::Count(const Taken& taken) {
+  totals_.messages += static_cast<uint64_t>(taken.rows.size());
+  totals_.not_kept += static_cast<uint64_t>(taken.rows.size()) - taken.replayed.size();
+  for (const Message& message : taken.batch.messages) {
+    if (message.accepted()) {
+      ++totals_.replayed;
+      totals_.rows += message.rows;
+    } else {
+      ++totals_.refused;
+      ++totals_.reasons[message.rejection->reason];
+    }
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,88 @@
+// Replayer: puts quarantined messages through today's checks again and stores what passes them.
+//
+// The checks are the Pipeline's, as for a message that comes now: with the time at which the
+// message came, with whom the broker knew as its sender then, and with the hash of the token that
+// it had. Not again: the rate limit, because it is the operator who sends; flood control and the
+// minutes' counts, because the message was counted when it came; and a device's place, because a
+// later one may be there already.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "auth/registry_store.h"
+#include "base/clock.h"
+#include "base/pg_session.h"
+#include "ingest/pipeline.h"
+#include "ingest/settings.h"
+#include "ingest/telemetry_writer.h"
+#include "quarantine/review.h"
+
+namespace sluice {
+
+struct ReplayTotals {
+  uint64_t messages = 0;  // looked at; replayed + refused + not_kept
+  uint64_t replayed = 0;
+  uint64_t rows = 0;      // of telemetry that they became
+  uint64_t refused = 0;   // NEW still, with the reason of today
+  uint64_t not_kept = 0;  // NEW still: their payload is not there, or only its beginning
+  std::map<Reason, uint64_t> reasons;  // of the refused
+
+  void Add(const ReplayTotals& other);
+};
+
+// One thread at a time. Any number may run at once, beside the daemons: each takes messages that no
+// other works on.
+class Replayer {
+ public:
+  // `settings` are the daemon's, and outlive this. `by` is written to what changes.
+  Replayer(const Settings& settings, QuarantineFilter filter, std::string by);
+
+  // Reads app_settings and the schema's version. Once, before the first Step.
+  Status Prepare();
+
+  // The next messages, oldest first, in one transaction that moves their rows into telemetry and
+  // marks them REPLAYED, or keeps them with their new reason. False when there are none left that
+  // were there at Prepare, or the filter's limit is reached. After an error nothing of the step has
+  // happened, or, where the connection was lost, all of it or nothing; those before it stay done.
+  // Calling again goes on.
+  PgResult<bool> Step();
+
+  const ReplayTotals& totals() const { return totals_; }
+
+ private:
+  struct Taken;  // what one step works on
+
+  size_t Left() const;  // messages that the next step may take
+  PgResult<PgRows> TakeRows(PgConnection& db, size_t at_most);
+  PgStatus Judge(Taken* taken);
+  PgStatus Store(PgConnection& db, Batch* batch);
+  PgStatus MarkAndCommit(PgConnection& db, const Taken& taken);
+  void Count(const Taken& taken);
+
+  const Settings& settings_;
+  const QuarantineFilter filter_;
+  const std::string by_;
+  const size_t messages_a_step_;
+  PgSession session_;
+  // The registry is read, and devices and partitions are added, outside of the step's transaction.
+  PgSession lookups_;
+  RegistryStore store_;
+  RuntimeSettings runtime_;
+  DeviceDirectory directory_;
+  RateLimiter limiter_;
+  FloodControl flood_;
+  StampKeyring stamp_keys_;
+  const PipelineShared shared_;
+  Pipeline pipeline_;
+  TelemetryWriter rows_;
+  std::string until_;  // when Prepare was called, as PostgreSQL wrote it
+  std::optional<QuarantinePosition> position_;
+  ReplayTotals totals_;
+};
+
+}  // namespace sluice
