@@ -112,11 +112,12 @@ TEST_F(MigrateTest, MakesAnEmptyDatabaseComplete) {
   EXPECT_THAT(report.applied, SizeIs(AllMigrations().size()));
   EXPECT_THAT(report.warnings, IsEmpty());
   EXPECT_EQ(*SchemaVersion(*admin_), AllMigrations().back().version);
-  EXPECT_EQ(Value("SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class"
-                  " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"),
-            "app_settings device_certificates device_registry ingest_ledger quarantine_counters_"
-            "minute quarantine_events quarantine_open sluice_schema_migrations subscriptions telemetry "
-            "telemetry_default");
+  EXPECT_EQ(
+      Value("SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class"
+            " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"),
+      "app_settings device_certificates device_registry ingest_ledger quarantine_counters_"
+      "minute quarantine_events quarantine_open sluice_schema_migrations subscriptions telemetry "
+      "telemetry_default");
   EXPECT_EQ(Value("SELECT count(*) FROM app_settings"), "0");
 }
 
