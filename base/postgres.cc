@@ -16,8 +16,9 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr size_t kMaxNotices = 100;
-// libpq sends what the socket takes with every put; this bounds what it keeps of the rest.
-constexpr size_t kCopyFlushBytes = size_t{256} * 1024;
+// libpq makes a message of every put, and one write of 8 kB of messages. Rows that are collected to
+// this cost both sides less.
+constexpr size_t kCopyMessageBytes = size_t{64} * 1024;
 
 struct FreeResult {
   void operator()(PGresult* result) const { PQclear(result); }
@@ -347,7 +348,7 @@ PgResult<PgRows> PgConnection::ExecParams(const std::string& sql,
 
 PgStatus PgConnection::CopyBegin(const std::string& sql) {
   if (PgStatus ready = Ready(); !ready.ok()) return ready.error();
-  copy_unflushed_ = 0;
+  copy_pending_.clear();
   PgResult<PgRows> answer = SendAndCollect(PQsendQuery(conn_, sql.c_str()), true);
   if (!answer.ok()) return answer.error();
   if (!copying_) return PgError{"", "the statement did not start a COPY", "", false, false};
@@ -357,18 +358,24 @@ PgStatus PgConnection::CopyBegin(const std::string& sql) {
 PgStatus PgConnection::CopyPut(std::string_view bytes) {
   if (PgStatus ready = Ready(); !ready.ok()) return ready.error();
   if (!copying_) return PgError{"", "no COPY is in progress", "", false, false};
-  if (PQputCopyData(conn_, bytes.data(), static_cast<int>(bytes.size())) != 1) {
+  copy_pending_ += bytes;
+  return copy_pending_.size() < kCopyMessageBytes ? PgOk{} : SendCopyPending();
+}
+
+PgStatus PgConnection::SendCopyPending() {
+  if (copy_pending_.empty()) return PgOk{};
+  const int size = static_cast<int>(copy_pending_.size());
+  if (PQputCopyData(conn_, copy_pending_.data(), size) != 1) {
     return Lose(OneLine(PQerrorMessage(conn_)), false);
   }
-  copy_unflushed_ += bytes.size();
-  if (copy_unflushed_ < kCopyFlushBytes) return PgOk{};
-  copy_unflushed_ = 0;
+  copy_pending_.clear();
   return Flush(NextDeadline());
 }
 
 PgResult<int64_t> PgConnection::CopyEnd() {
   if (PgStatus ready = Ready(); !ready.ok()) return ready.error();
   if (!copying_) return PgError{"", "no COPY is in progress", "", false, false};
+  if (PgStatus sent = SendCopyPending(); !sent.ok()) return sent.error();
   copying_ = false;
   const int ended = PQputCopyEnd(conn_, nullptr);
   if (ended != 1) return Lose(OneLine(PQerrorMessage(conn_)), false);

@@ -144,6 +144,7 @@ class PgConnection {
   PgStatus Ready() const;  // ok, or "not connected"
   PgStatus FinishConnecting(const std::string& password, Deadline deadline);
   PgStatus Flush(Deadline deadline);  // sends all that libpq has buffered
+  PgStatus SendCopyPending();
   PgStatus AwaitResult(Deadline deadline);
   // Reads results up to the end of the command, or to COPY IN if `stop_at_copy`.
   PgResult<PgRows> Collect(Deadline deadline, bool stop_at_copy);
@@ -153,7 +154,7 @@ class PgConnection {
   pg_conn* conn_ = nullptr;
   std::chrono::milliseconds timeout_{10000};
   bool copying_ = false;
-  size_t copy_unflushed_ = 0;
+  std::string copy_pending_;
   std::vector<std::string> notices_;
 };
 
