@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,10 +40,11 @@ int PlayFleet(const FleetArguments& arguments, Stop stop) {
   return 0;
 }
 
-Status Show(const std::vector<RunResult>& runs, const PlayArguments& arguments) {
+Status Show(const std::vector<RunResult>& runs, const PlayArguments& arguments,
+            std::optional<double> sustained = {}) {
   std::printf("%s", Table(runs).c_str());
-  Status status = WriteResult(arguments.json, Json(runs));
-  if (status.ok()) status = WriteResult(arguments.html, Html(runs));
+  Status status = WriteResult(arguments.json, Json(runs, sustained));
+  if (status.ok()) status = WriteResult(arguments.html, Html(runs, sustained));
   return status;
 }
 
@@ -92,7 +94,7 @@ int ClimbLadder(const PlayArguments& arguments, const LadderOptions& ladder, Sto
     if (!rung.sustained()) rung.result.name += " (" + rung.trouble + ")";
     runs.push_back(std::move(rung.result));
   }
-  const Status shown = Show(runs, arguments);
+  const Status shown = Show(runs, arguments, climbed->best);
   if (!shown.ok()) return Fail(shown.message());
   if (climbed->best == 0) return Fail("no rate was sustained");
   std::printf("highest sustained rate: %.0f messages a second\n", climbed->best);

@@ -178,8 +178,10 @@ Object ToJson(const Ratio& ratio) {
   return json;
 }
 
-Object ToJson(const std::vector<RunResult>& runs) {
-  Object json = {{"kind", "run"}, {"runs", Object::array()}};
+Object ToJson(const std::vector<RunResult>& runs, std::optional<double> sustained) {
+  Object json = {{"kind", "run"}};
+  if (sustained) json["highest_sustained_messages_per_second"] = *sustained;
+  json["runs"] = Object::array();
   for (const RunResult& run : runs) json["runs"].push_back(ToJson(run));
   return json;
 }
@@ -265,16 +267,16 @@ std::string Table(const BenchResult& bench) {
   return costs.Text() + failures + "\n" + ratios.Text();
 }
 
-std::string Json(const std::vector<RunResult>& runs) {
-  return Dump(ToJson(runs), 1) + "\n";
+std::string Json(const std::vector<RunResult>& runs, std::optional<double> sustained) {
+  return Dump(ToJson(runs, sustained), 1) + "\n";
 }
 
 std::string Json(const BenchResult& bench) {
   return Dump(ToJson(bench), 1) + "\n";
 }
 
-std::string Html(const std::vector<RunResult>& runs) {
-  return Page(ToJson(runs));
+std::string Html(const std::vector<RunResult>& runs, std::optional<double> sustained) {
+  return Page(ToJson(runs, sustained));
 }
 
 std::string Html(const BenchResult& bench) {

@@ -3,6 +3,7 @@
 // escaped.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,13 @@ namespace sluice::loadtest {
 std::string Table(const std::vector<RunResult>& runs);
 std::string Table(const BenchResult& bench);
 
-// One object; "kind" is "run" or "bench", units are in the names of the fields.
-std::string Json(const std::vector<RunResult>& runs);
+// One object; "kind" is "run" or "bench", units are in the names of the fields. `sustained`: the
+// highest rate of a ladder, messages a second.
+std::string Json(const std::vector<RunResult>& runs, std::optional<double> sustained = {});
 std::string Json(const BenchResult& bench);
 
 // loadtest/report.html with that JSON in it.
-std::string Html(const std::vector<RunResult>& runs);
+std::string Html(const std::vector<RunResult>& runs, std::optional<double> sustained = {});
 std::string Html(const BenchResult& bench);
 
 }  // namespace sluice::loadtest

@@ -65,6 +65,13 @@ TEST(Report, HasNoVerdictWhereNobodyJudged) {
   EXPECT_THAT(Table(std::vector<RunResult>{run}), HasSubstr("acknowledged"));
 }
 
+TEST(Report, NamesTheHighestSustainedRateOfALadderOnly) {
+  const std::vector<RunResult> runs = {SmallRun()};
+  constexpr const char* kField = "highest_sustained_messages_per_second";
+  EXPECT_EQ(json::parse(Json(runs, 75000))[kField], 75000);
+  EXPECT_FALSE(json::parse(Json(runs)).contains(kField));
+}
+
 TEST(Report, NamesARunThatDoesNotBalance) {
   RunResult run = SmallRun();
   run.verdict.emplace();
