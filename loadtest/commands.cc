@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/http_get.h"
 #include "loadtest/fleet.h"
-#include "loadtest/http_get.h"
 #include "loadtest/ladder.h"
 #include "loadtest/options.h"
 #include "loadtest/play.h"

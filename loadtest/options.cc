@@ -4,7 +4,7 @@
 #include <charconv>
 #include <fstream>
 
-#include "loadtest/http_get.h"
+#include "base/http_get.h"
 #include "loadtest/targets.h"
 
 namespace sluice::loadtest {

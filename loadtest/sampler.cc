@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "loadtest/http_get.h"
+#include "base/http_get.h"
 #include "loadtest/process_cpu.h"
 
 namespace sluice::loadtest {

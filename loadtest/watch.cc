@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/escape.h"
-#include "loadtest/http_get.h"
+#include "base/http_get.h"
 #include "loadtest/status_line.h"
 
 namespace sluice::loadtest {

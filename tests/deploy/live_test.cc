@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "base/clock.h"
-#include "loadtest/http_get.h"
+#include "base/http_get.h"
 #include "tests/deploy/monitoring.h"
 #include "tests/support/free_port.h"
 #include "tests/support/publisher.h"
@@ -110,8 +110,7 @@ class PrometheusServer {
   bool there() const { return process_ != nullptr; }
   // "data" of an answer of its API, null when there is none.
   json Api(const std::string& path) const {
-    const Result<std::string> answer =
-        loadtest::HttpGet("http://" + address_ + "/api/v1/" + path, "");
+    const Result<std::string> answer = HttpGet("http://" + address_ + "/api/v1/" + path, "");
     return answer.ok() ? json::parse(*answer)["data"] : json();
   }
   // The result's values, as text.

@@ -1,4 +1,4 @@
-#include "loadtest/http_get.h"
+#include "base/http_get.h"
 
 #include <netdb.h>
 #include <sys/socket.h>
@@ -6,11 +6,13 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "base/unique_fd.h"
 
-namespace sluice::loadtest {
+namespace sluice {
 namespace {
 
 constexpr size_t kMaxBody = 16 << 20;
@@ -64,7 +66,7 @@ std::string HostOf(const std::string& url_text) {
   return Parse(url_text, "", &url) ? url.host : "";
 }
 
-Result<std::string> HttpGet(const std::string& url_text, const std::string& default_path) {
+Result<HttpAnswer> HttpAsk(const std::string& url_text, const std::string& default_path) {
   Url url;
   if (!Parse(url_text, default_path, &url)) {
     return Status(ErrorCode::kInvalidArgument, "not an http:// URL: " + url_text);
@@ -87,10 +89,24 @@ Result<std::string> HttpGet(const std::string& url_text, const std::string& defa
     if (answer.size() > kMaxBody) return Status(ErrorCode::kRejected, "the answer is too large");
   }
   const size_t body = answer.find("\r\n\r\n");
-  if (body == std::string::npos || answer.find(" 200 ") != std::strlen("HTTP/1.0")) {
+  const size_t status = std::strlen("HTTP/1.0 ");
+  HttpAnswer parsed;
+  if (body == std::string::npos || body < status || answer.rfind("HTTP/1.", 0) != 0 ||
+      std::from_chars(answer.data() + status, answer.data() + body, parsed.status).ec !=
+          std::errc()) {
     return Status(ErrorCode::kRejected, "answered " + answer.substr(0, answer.find('\r')));
   }
-  return answer.substr(body + 4);
+  parsed.body = answer.substr(body + 4);
+  return parsed;
 }
 
-}  // namespace sluice::loadtest
+Result<std::string> HttpGet(const std::string& url, const std::string& default_path) {
+  Result<HttpAnswer> answer = HttpAsk(url, default_path);
+  if (!answer.ok()) return answer.status();
+  if (answer->status != 200) {
+    return Status(ErrorCode::kRejected, "answered with status " + std::to_string(answer->status));
+  }
+  return std::move(answer->body);
+}
+
+}  // namespace sluice
