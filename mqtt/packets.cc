@@ -6,12 +6,18 @@ namespace sluice::mqtt {
 namespace {
 
 constexpr int kLengthBytes = 4;  // of a variable byte integer, at most
-constexpr uint8_t kSessionExpiry = 0x11;
 constexpr uint8_t kReceiveMaximum = 0x21;
 
 void AppendTwo(unsigned value, std::string* out) {
   AppendByte(value >> 8 & 0xFF, out);
   AppendByte(value & 0xFF, out);
+}
+
+void AppendSessionExpiry(std::chrono::seconds expiry, std::string* out) {
+  const auto seconds = static_cast<uint32_t>(expiry.count());
+  AppendByte(Properties::kSessionExpiry, out);
+  AppendTwo(seconds >> 16, out);
+  AppendTwo(seconds & 0xFFFF, out);
 }
 
 uint8_t ByteAt(std::string_view bytes, size_t at) {
@@ -27,6 +33,10 @@ bool TakeByte(std::string_view* bytes, uint8_t* value) {
 
 uint16_t TwoAt(std::string_view bytes) {
   return static_cast<uint16_t>(ByteAt(bytes, 0) << 8 | ByteAt(bytes, 1));
+}
+
+uint32_t FourAt(std::string_view bytes) {
+  return uint32_t{TwoAt(bytes)} << 16 | TwoAt(bytes.substr(2));
 }
 
 bool TakeTwo(std::string_view* bytes, uint16_t* value) {
@@ -69,7 +79,7 @@ bool TakeValue(uint8_t id, std::string_view* bytes, std::string_view* value) {
     case 0x25:  // retain available
     case 0x28:  // wildcard subscription available
     case 0x29:  // subscription identifiers available
-    case 0x2A:  // shared subscription available
+    case Properties::kSharedAvailable:
       return TakeBytes(1, bytes, value);
     case Properties::kServerKeepAlive:
     case kReceiveMaximum:
@@ -77,9 +87,9 @@ bool TakeValue(uint8_t id, std::string_view* bytes, std::string_view* value) {
     case 0x23:  // topic alias
       return TakeBytes(2, bytes, value);
     case 0x02:  // message expiry interval
-    case kSessionExpiry:
+    case Properties::kSessionExpiry:
     case 0x18:  // will delay interval
-    case 0x27:  // maximum packet size
+    case Properties::kMaximumPacketSize:
       return TakeBytes(4, bytes, value);
     case 0x0B: {  // subscription identifier
       const std::string_view before = *bytes;
@@ -178,10 +188,7 @@ std::string EncodeConnect(const ConnectFields& fields) {
              &body);
   AppendTwo(static_cast<unsigned>(fields.keep_alive.count()), &body);
   std::string properties;
-  const auto expiry = static_cast<uint32_t>(fields.session_expiry.count());
-  AppendByte(kSessionExpiry, &properties);
-  AppendTwo(expiry >> 16, &properties);
-  AppendTwo(expiry & 0xFFFF, &properties);
+  AppendSessionExpiry(fields.session_expiry, &properties);
   AppendByte(kReceiveMaximum, &properties);
   AppendTwo(fields.receive_maximum, &properties);
   AppendLength(properties.size(), &body);
@@ -222,6 +229,15 @@ std::string EncodePingreq() {
 
 std::string EncodeDisconnect() {
   return EncodePacket(PacketType::kDisconnect, 0, {});
+}
+
+std::string EncodeDisconnect(std::chrono::seconds session_expiry) {
+  std::string properties;
+  AppendSessionExpiry(session_expiry, &properties);
+  std::string body;
+  AppendByte(0, &body);  // normal disconnection
+  AppendLength(properties.size(), &body);
+  return EncodePacket(PacketType::kDisconnect, 0, body + properties);
 }
 
 Cut CutPacket(std::string_view bytes, Packet* packet, size_t* size) {
@@ -266,14 +282,29 @@ bool ParseConnack(const Packet& packet, Connack* connack) {
     return false;
   }
   connack->session_present = (flags & 1) != 0;
-  connack->keep_alive = std::chrono::seconds(-1);
+  connack->keep_alive = connack->session_expiry = std::chrono::seconds(-1);
+  connack->maximum_packet_size = 0;
+  connack->shared_subscriptions = true;
   if (rest.empty()) return connack->reason != 0;  // of a broker of MQTT 3.1.1, which refuses
   Properties properties;
   if (!Properties::Take(&rest, &properties)) return false;
   Properties::Property property;
   while (properties.Next(&property)) {
-    if (property.id == Properties::kServerKeepAlive) {
-      connack->keep_alive = std::chrono::seconds(TwoAt(property.value));
+    switch (property.id) {
+      case Properties::kServerKeepAlive:
+        connack->keep_alive = std::chrono::seconds(TwoAt(property.value));
+        break;
+      case Properties::kSessionExpiry:
+        connack->session_expiry = std::chrono::seconds(FourAt(property.value));
+        break;
+      case Properties::kMaximumPacketSize:
+        connack->maximum_packet_size = FourAt(property.value);
+        break;
+      case Properties::kSharedAvailable:
+        connack->shared_subscriptions = property.value.front() != 0;
+        break;
+      default:
+        break;
     }
   }
   return properties.valid();

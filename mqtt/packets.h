@@ -58,6 +58,8 @@ std::string EncodeUnsubscribe(uint16_t packet_id, std::string_view filter);
 void AppendPuback(uint16_t packet_id, std::string* out);
 std::string EncodePingreq();
 std::string EncodeDisconnect();
+// The same, and the session ends so long afterwards. Not after a session_expiry of 0.
+std::string EncodeDisconnect(std::chrono::seconds session_expiry);
 
 // --- What a broker sends. Every Parse is false for bytes that are not such a packet.
 
@@ -73,8 +75,11 @@ Cut CutPacket(std::string_view bytes, Packet* packet, size_t* size);
 // Walks over a packet's properties.
 class Properties {
  public:
+  static constexpr uint8_t kSessionExpiry = 0x11;
   static constexpr uint8_t kServerKeepAlive = 0x13;
   static constexpr uint8_t kUserProperty = 0x26;
+  static constexpr uint8_t kMaximumPacketSize = 0x27;
+  static constexpr uint8_t kSharedAvailable = 0x2A;
 
   struct Property {
     uint8_t id = 0;
@@ -98,6 +103,10 @@ struct Connack {
   uint8_t reason = 0;
   // The keep-alive that the broker wants instead of ours; negative: ours.
   std::chrono::seconds keep_alive{-1};
+  // How long it keeps the session; negative: as long as we have asked.
+  std::chrono::seconds session_expiry{-1};
+  uint32_t maximum_packet_size = 0;  // of what clients send; 0: the broker names none
+  bool shared_subscriptions = true;
 };
 bool ParseConnack(const Packet& packet, Connack* connack);
 

@@ -109,6 +109,19 @@ TEST(ParseConnack, TellsTheSessionAndTheKeepAliveThatTheBrokerWants) {
   EXPECT_EQ(connack.keep_alive, std::chrono::seconds(20));
 }
 
+TEST(ParseConnack, TellsTheBrokersLimits) {
+  Connack connack;
+  ASSERT_TRUE(ParseConnack(
+      Only(Bytes({0x20, 15, 0, 0, 12, 0x11, 0, 0, 1, 2, 0x27, 0, 1, 0, 0, 0x2A, 0})), &connack));
+  EXPECT_EQ(connack.session_expiry, std::chrono::seconds(258));
+  EXPECT_EQ(connack.maximum_packet_size, 65536U);
+  EXPECT_FALSE(connack.shared_subscriptions);
+  ASSERT_TRUE(ParseConnack(Only(Bytes({0x20, 3, 0, 0, 0})), &connack));
+  EXPECT_EQ(connack.session_expiry, std::chrono::seconds(-1));
+  EXPECT_EQ(connack.maximum_packet_size, 0U);
+  EXPECT_TRUE(connack.shared_subscriptions);
+}
+
 TEST(ParseConnack, TakesTheRefusalOfABrokerThatSpeaksAnOlderVersion) {
   Connack connack;
   ASSERT_TRUE(ParseConnack(Only(Bytes({0x20, 2, 0, 1})), &connack));
@@ -135,6 +148,7 @@ TEST(Encode, WritesTheStandardsBytes) {
                             3,    4,  0x21, 7, 0xD0, 0,   1,   'c', 0, 1,    'u', 0,  1, 'p'}));
   EXPECT_EQ(EncodeSubscribe(1, "a/#", 1, Retained::kDoNotSend),
             Bytes({0x82, 9, 0, 1, 0, 0, 3, 'a', '/', '#', 0x21}));
+  EXPECT_EQ(EncodeDisconnect(std::chrono::seconds(258)), Bytes({0xE0, 7, 0, 5, 0x11, 0, 0, 1, 2}));
   EXPECT_EQ(EncodeUnsubscribe(2, "a"), Bytes({0xA2, 6, 0, 2, 0, 0, 1, 'a'}));
   std::string puback;
   AppendPuback(0x1234, &puback);
