@@ -4,12 +4,14 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/status.h"
+#include "mqtt/tls.h"
 
 namespace sluice {
 
@@ -78,6 +80,9 @@ class MqttClient {
   // After an error it may be gone or not, and the connection is gone.
   virtual Status EndSession() = 0;
 };
+
+// What the options say of TLS; nothing without TLS.
+Result<std::optional<mqtt::TlsIdentity>> MakeTlsIdentity(const MqttOptions& options);
 
 // MQTT 5 over TCP or TLS. `events` must outlive the client.
 std::unique_ptr<MqttClient> MakeMqttClient(const MqttOptions& options, MqttEvents& events);

@@ -61,7 +61,6 @@ class SocketClient final : public MqttClient {
  private:
   enum class Start { kKeptSession, kClean };
   Result<mqtt::Connack> Open(Start start);
-  Status MakeTls();
   Result<mqtt::Connack> AwaitConnack(SteadyClock::time_point deadline);
   void SayGoodbye();
 
@@ -108,28 +107,13 @@ class SocketClient final : public MqttClient {
   std::string why_lost_;
 };
 
-Status SocketClient::MakeTls() {
-  tls_.reset();
-  if (!options_.tls) return Status::Ok();
-  Result<mqtt::TlsTrust> trust =
-      mqtt::TlsTrust::Load(options_.ca_file, options_.tls_insecure ? "" : options_.host);
-  if (!trust.ok()) return trust.status();
-  if (options_.client_cert.empty()) {
-    tls_ = mqtt::TlsIdentity::Nobody(*std::move(trust));
-    return Status::Ok();
-  }
-  Result<mqtt::TlsIdentity> identity =
-      mqtt::TlsIdentity::Load(*std::move(trust), options_.client_cert, options_.client_key);
-  if (!identity.ok()) return identity.status();
-  tls_ = *std::move(identity);
-  return Status::Ok();
-}
-
 Result<mqtt::Connack> SocketClient::Open(Start start) {
   const auto deadline = SteadyClock::now() + options_.timeout;
   const auto endpoints = mqtt::Resolve(options_.host, options_.port);
   if (!endpoints.ok()) return endpoints.status();
-  if (Status made = MakeTls(); !made.ok()) return made;
+  auto tls = MakeTlsIdentity(options_);
+  if (!tls.ok()) return tls.status();
+  tls_ = *std::move(tls);
   if (Status opened = link_.Open(*endpoints, tls_ ? &*tls_ : nullptr, deadline); !opened.ok()) {
     return opened;
   }
@@ -151,9 +135,11 @@ Result<mqtt::Connack> SocketClient::AwaitConnack(SteadyClock::time_point deadlin
   mqtt::Packet packet;
   while (SteadyClock::now() < deadline) {
     if (Status flushed = link_.Flush(); !flushed.ok()) return flushed;
-    if (Status filled = link_.Fill(); !filled.ok()) return filled;
+    // A broker that refuses hangs up at once; why it does is there all the same.
+    const Status filled = link_.Fill();
     const mqtt::Cut cut = link_.Next(&packet);
     if (cut == mqtt::Cut::kNeedMore) {
+      if (!filled.ok()) return filled;
       link_.Wait(-1, kLookEvery);
       continue;
     }
@@ -407,6 +393,20 @@ Status SocketClient::KeepAlive(SteadyClock::time_point now) {
 }
 
 }  // namespace
+
+Result<std::optional<mqtt::TlsIdentity>> MakeTlsIdentity(const MqttOptions& options) {
+  if (!options.tls) return std::optional<mqtt::TlsIdentity>();
+  Result<mqtt::TlsTrust> trust =
+      mqtt::TlsTrust::Load(options.ca_file, options.tls_insecure ? "" : options.host);
+  if (!trust.ok()) return trust.status();
+  if (options.client_cert.empty()) {
+    return std::optional(mqtt::TlsIdentity::Nobody(*std::move(trust)));
+  }
+  Result<mqtt::TlsIdentity> identity =
+      mqtt::TlsIdentity::Load(*std::move(trust), options.client_cert, options.client_key);
+  if (!identity.ok()) return identity.status();
+  return std::optional(*std::move(identity));
+}
 
 std::unique_ptr<MqttClient> MakeMqttClient(const MqttOptions& options, MqttEvents& events) {
   return std::make_unique<SocketClient>(options, events);

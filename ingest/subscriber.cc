@@ -10,7 +10,6 @@
 namespace sluice {
 namespace {
 
-constexpr std::string_view kDroppedTopic = "$SYS/broker/publish/messages/dropped";
 // A broker may answer a subscription it does not like by cutting the connection. Telemetry is worth
 // more than the figure.
 constexpr int kWatchAttempts = 3;

@@ -48,6 +48,9 @@ struct SubscriberOptions {
   bool session_expected = false;
 };
 
+// Where the broker says how many messages it has dropped.
+inline constexpr std::string_view kDroppedTopic = "$SYS/broker/publish/messages/dropped";
+
 // `$share/{group}/{topic}` for each topic; the topics as they are when group is empty.
 std::vector<std::string> SharedFilters(const std::vector<std::string>& topics,
                                        const std::string& group);

@@ -111,14 +111,14 @@ class SocketClientTest : public ::testing::Test, protected MqttEvents {
     EXPECT_TRUE(connected.get().ok());
     return client;
   }
-  // What Connect says when the broker answers so.
-  std::string Refused(const std::string& answer) {
+  // What Connect says when the broker answers so; an empty answer is that it hangs up.
+  std::string Refused(const std::string& answer, bool hangs_up = false) {
     auto client = Client();
     auto connected = std::async(std::launch::async, [&] { return client->Connect(); });
     broker_.Accept();
     broker_.Read();
     broker_.Send(answer);
-    if (answer.empty()) broker_.Close();
+    if (answer.empty() || hangs_up) broker_.Close();
     const Status status = connected.get();
     EXPECT_EQ(status.code(), ErrorCode::kUnavailable);
     return status.message();
@@ -236,6 +236,7 @@ TEST_F(SocketClientTest, SaysWhyTheBrokerRefuses) {
   EXPECT_THAT(Refused(Bytes({0x20, 2, 0, 1})), HasSubstr("does not speak MQTT 5"));
   EXPECT_THAT(Refused(Bytes({0x90, 4, 0, 1, 0, 1})), HasSubstr("something else"));
   EXPECT_THAT(Refused(""), HasSubstr("closed"));
+  EXPECT_THAT(Refused(Bytes({0x20, 3, 0, 0x86, 0}), true), HasSubstr("bad user name or password"));
 }
 
 TEST_F(SocketClientTest, SaysWhyTheBrokerSaysGoodbye) {
