@@ -9,15 +9,9 @@ namespace {
 constexpr auto kWatcher = DatabaseHealth::Seen::kByWatcher;
 
 Status CheckSchema(PgConnection& db, DatabaseHealth* health) {
-  const auto version = SchemaVersion(db);
-  const int wanted = AllMigrations().back().version;
-  if (version.ok() && *version == wanted) return Status::Ok();
-  Status status = version.ok() ? Status(ErrorCode::kRejected,
-                                        "the database's schema is at version " +
-                                            std::to_string(*version) + ", this binary needs " +
-                                            std::to_string(wanted) + ": run `sluice migrate`")
-                               : version.status();
-  const bool away = !version.ok() && version.code() != ErrorCode::kRejected;
+  Status status = CheckSchemaVersion(db);
+  if (status.ok()) return status;
+  const bool away = status.code() != ErrorCode::kRejected;
   health->Failed(kWatcher, away ? DatabaseState::kRetrying : DatabaseState::kPaused,
                  status.message());
   return status;

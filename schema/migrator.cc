@@ -153,4 +153,15 @@ Result<int> SchemaVersion(PgConnection& connection) {
   return applied->empty() ? 0 : applied->rbegin()->first;
 }
 
+Status CheckSchemaVersion(PgConnection& connection) {
+  const Result<int> version = SchemaVersion(connection);
+  if (!version.ok()) return version.status();
+  const int wanted = AllMigrations().back().version;
+  if (*version == wanted) return Status::Ok();
+  return {ErrorCode::kRejected,
+          "the database's schema is at version " + std::to_string(*version) +
+              ", this binary needs " + std::to_string(wanted) +
+              (*version < wanted ? ": run `sluice migrate`" : ": use a newer binary")};
+}
+
 }  // namespace sluice

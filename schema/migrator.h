@@ -50,4 +50,8 @@ Result<MigrationReport> Migrate(PgConnection& connection, const MigrateOptions& 
 // The version of the database; 0 when it was never migrated. Needs SELECT on the version table.
 Result<int> SchemaVersion(PgConnection& connection);
 
+// Ok when the database is at this binary's version. kRejected, with a sentence that says what to
+// do, when it is not; else as SchemaVersion.
+Status CheckSchemaVersion(PgConnection& connection);
+
 }  // namespace sluice
