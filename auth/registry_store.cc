@@ -78,18 +78,21 @@ constexpr const char* kLookingUp =
     "looking devices up (device_registry, subscriptions, device_certificates)";
 constexpr const char* kAdding = "adding a device (device_registry, subscriptions)";
 
+// The subscription that a new device of tenant $1 belongs to.
+const std::string kNewcomersSubscription = R"sql( FROM subscriptions
+  WHERE tenant_id = $1 AND subscription_type = 'MAIN' AND status = 'ACTIVE'
+  ORDER BY created_at, subscription_id LIMIT 1)sql";
+const std::string kHasRoom = "active_device_count < device_limit";
+
 // One transaction in one statement block. The advisory lock makes two daemons that meet the same
 // new device take turns; the subscription's row lock keeps active_device_count true.
-constexpr const char* kProvisionSql = R"sql(
-WITH room AS (
-  SELECT subscription_id FROM subscriptions
-  WHERE tenant_id = $1 AND subscription_type = 'MAIN' AND status = 'ACTIVE'
-  ORDER BY created_at, subscription_id LIMIT 1 FOR UPDATE),
+const std::string kProvisionSql = "WITH room AS (SELECT subscription_id" + kNewcomersSubscription +
+                                  R"sql( FOR UPDATE),
 taken AS (
   UPDATE subscriptions s
   SET active_device_count = s.active_device_count + 1, updated_at = now()
-  FROM room WHERE s.subscription_id = room.subscription_id
-    AND s.active_device_count < s.device_limit
+  FROM room WHERE s.subscription_id = room.subscription_id AND )sql" +
+                                  kHasRoom + R"sql(
   RETURNING s.subscription_id)
 INSERT INTO device_registry (tenant_id, device_id, site_id, status, subscription_id)
 SELECT $1, $2, $3, 'ACTIVE', subscription_id FROM taken)sql";
@@ -141,6 +144,16 @@ PgResult<Provisioned> RegistryStore::Provision(DeviceKeyView key, std::string_vi
   }
   if (auto done = db.Exec("COMMIT"); !done.ok()) return done.error().During(kAdding);
   return registered ? Provisioned::kRegistered : Provisioned::kNoCapacity;
+}
+
+PgResult<bool> RegistryStore::HasRoom(std::string_view tenant) {
+  auto connection = session_.Acquire();
+  if (!connection.ok()) return connection.error();
+  auto rows =
+      (*connection)
+          ->ExecParams("SELECT " + kHasRoom + kNewcomersSubscription, {std::string(tenant)});
+  if (!rows.ok()) return rows.error().During(kAdding);
+  return rows->size() > 0 && rows->Bool(0, 0);
 }
 
 }  // namespace sluice

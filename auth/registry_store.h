@@ -13,6 +13,8 @@ class RegistryStore final : public CredentialStore {
 
   PgResult<std::vector<DeviceRef>> Lookup(std::span<const DeviceKeyView> keys) override;
   PgResult<Provisioned> Provision(DeviceKeyView key, std::string_view site_id) override;
+  // Whether Provision would find room now. Changes nothing.
+  PgResult<bool> HasRoom(std::string_view tenant);
 
  private:
   PgSession& session_;

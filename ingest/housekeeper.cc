@@ -23,6 +23,8 @@ constexpr int64_t kPagesAMinute = 12;
 constexpr int64_t kSmallestPage = 1000;
 constexpr int64_t kLargestPage = 50000;
 
+constexpr const char* kReadingAppSettings = "reading app_settings";
+
 }  // namespace
 
 void ApplyAppSettings(const std::vector<std::pair<std::string, std::string>>& rows,
@@ -40,6 +42,23 @@ void ApplyAppSettings(const std::vector<std::pair<std::string, std::string>>& ro
   runtime->rate_limit_burst = now.rate_limit_burst;
   runtime->store_rejects = now.store_rejects;
 }
+
+PgStatus ReadAppSettings(PgConnection& db, const Settings& defaults, RuntimeSettings* runtime) {
+  auto rows = db.Exec("SELECT key, value FROM app_settings");
+  if (!rows.ok()) return rows.error().During(kReadingAppSettings);
+  std::vector<std::pair<std::string, std::string>> values;
+  values.reserve(static_cast<size_t>(rows->size()));
+  for (int row = 0; row < rows->size(); ++row) {
+    values.emplace_back(rows->Text(row, 0), rows->Text(row, 1));
+  }
+  ApplyAppSettings(values, defaults, runtime);
+  return PgOk{};
+}
+
+const char* const kExpiringDevicesSql =
+    "SELECT count(*) FROM (SELECT FROM device_certificates WHERE status = 'ACTIVE' "
+    "GROUP BY tenant_id, device_id "
+    "HAVING max(not_after) BETWEEN now() AND now() + interval '14 days') AS device";
 
 Housekeeper::Housekeeper(const Settings& settings, const Spool& spool, RuntimeSettings& runtime,
                          RateLimiter& limiter, DatabaseHealth& health, const Clock& clock)
@@ -116,15 +135,9 @@ PgResult<PgRows> Housekeeper::Exec(const std::string& sql) {
 }
 
 PgStatus Housekeeper::ReadAppSettings() {
-  auto rows = Exec("SELECT key, value FROM app_settings");
-  if (!rows.ok()) return rows.error().During("reading app_settings");
-  std::vector<std::pair<std::string, std::string>> values;
-  values.reserve(static_cast<size_t>(rows->size()));
-  for (int row = 0; row < rows->size(); ++row) {
-    values.emplace_back(rows->Text(row, 0), rows->Text(row, 1));
-  }
-  ApplyAppSettings(values, settings_, &runtime_);
-  return PgOk{};
+  auto db = session_.Acquire();
+  if (!db.ok()) return db.error().During(kReadingAppSettings);
+  return sluice::ReadAppSettings(**db, settings_, &runtime_);
 }
 
 PgStatus Housekeeper::MakePartitionsAhead() {
@@ -187,10 +200,7 @@ PgStatus Housekeeper::PruneLedger() {
 
 // A device that has a newer certificate already wants nobody.
 PgStatus Housekeeper::CountExpiringDevices() {
-  auto counted = Exec(
-      "SELECT count(*) FROM (SELECT FROM device_certificates WHERE status = 'ACTIVE' "
-      "GROUP BY tenant_id, device_id "
-      "HAVING max(not_after) BETWEEN now() AND now() + interval '14 days') AS device");
+  auto counted = Exec(kExpiringDevicesSql);
   if (!counted.ok()) return counted.error().During("counting certificates that end");
   const std::lock_guard lock(mutex_);
   expiring_devices_ = counted->Int(0, 0);

@@ -92,6 +92,12 @@ class Housekeeper {
   std::jthread thread_;
 };
 
+// Reads app_settings and applies it.
+PgStatus ReadAppSettings(PgConnection& db, const Settings& defaults, RuntimeSettings* runtime);
+
+// How many devices expiring_devices() counts.
+extern const char* const kExpiringDevicesSql;
+
 // Sets what app_settings has (a value that will not do is logged and left out), and the
 // environment's value for what it does not have. `rows` are (key, value) pairs.
 void ApplyAppSettings(const std::vector<std::pair<std::string, std::string>>& rows,

@@ -7,6 +7,7 @@
 #include "ingest/database_health.h"
 #include "ingest/final_sql.h"
 #include "ingest/housekeeper.h"
+#include "ingest/kept_message.h"
 #include "ingest/part_options.h"
 #include "schema/migrator.h"
 
@@ -16,32 +17,6 @@ namespace {
 // A step's messages, unless their payloads could be larger together than this.
 constexpr uint64_t kMostMessages = 4000;
 constexpr uint64_t kMostBytes = uint64_t{64} << 20;
-
-// Columns of kTakeSql.
-enum : int {
-  kId,
-  kIngestedAt,
-  kReceived,
-  kTopic,
-  kIdentity,
-  kProof,
-  kTokenHash,
-  kPayloadSize,
-  kReason,
-  kPayload,
-};
-
-// Rows of the old service have their payload as jsonb only. Null: not kept whole.
-constexpr const char* kTakeSql = R"sql(
-SELECT id, to_char(ingested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-       (extract(epoch FROM coalesce(received_at, ingested_at)) * 1000000)::bigint,
-       topic, identity, identity_proof, token_hash, payload_size, reason,
-       CASE WHEN payload_truncated THEN NULL
-            WHEN payload_bytes IS NOT NULL THEN encode(payload_bytes, 'hex')
-            WHEN jsonb_typeof(payload) = 'null' THEN NULL
-            ELSE encode(convert_to(payload::text, 'UTF8'), 'hex') END
-  FROM quarantine_events
- WHERE )sql";
 
 // One statement for both, so that the counts of NEW messages are locked in one order. Without a
 // reason the message was accepted.
@@ -59,23 +34,6 @@ UPDATE quarantine_events q
 
 uint64_t MessagesAStep(const Settings& settings) {
   return std::clamp(kMostBytes / settings.quarantine_payload_max_bytes, uint64_t{1}, kMostMessages);
-}
-
-// Without a word about how, the identity proves the name and neither certificate nor token.
-Arrival ArrivalOf(const PgRows& rows, int row, size_t payload_size) {
-  Arrival arrival;
-  arrival.token = DigestFromHex(rows.Text(row, kTokenHash));
-  arrival.payload_size = rows.IsNull(row, kPayloadSize)
-                             ? payload_size
-                             : static_cast<size_t>(rows.Int(row, kPayloadSize));
-  if (rows.Text(row, kProof) == kForgedProof) {
-    arrival.stamped = Stamped::kForged;
-  } else if (!rows.IsNull(row, kIdentity)) {
-    arrival.stamped = Stamped::kGenuine;
-    arrival.claim = StampClaim{StampMethod::kAccount, rows.Text(row, kIdentity)};
-    (void)ParseStampMethod(rows.Text(row, kProof), &*arrival.claim);
-  }
-  return arrival;
 }
 
 }  // namespace
@@ -120,21 +78,10 @@ Status Replayer::Prepare() {
   };
   auto db = session_.Acquire();
   if (!db.ok()) return failed(db.error());
-  const Result<int> version = SchemaVersion(**db);
-  if (!version.ok()) return version.status();
-  if (*version != AllMigrations().back().version) {
-    return {ErrorCode::kRejected, "the database has schema version " + std::to_string(*version) +
-                                      ", this program wants " +
-                                      std::to_string(AllMigrations().back().version) +
-                                      ": run sluice migrate"};
+  if (Status fits = CheckSchemaVersion(**db); !fits.ok()) return fits;
+  if (auto read = ReadAppSettings(**db, settings_, &runtime_); !read.ok()) {
+    return failed(read.error());
   }
-  auto rows = (*db)->Exec("SELECT key, value FROM app_settings");
-  if (!rows.ok()) return failed(rows.error());
-  std::vector<std::pair<std::string, std::string>> values;
-  for (int row = 0; row < rows->size(); ++row) {
-    values.emplace_back(rows->Text(row, 0), rows->Text(row, 1));
-  }
-  ApplyAppSettings(values, settings_, &runtime_);
   runtime_.rate_limit_burst = std::numeric_limits<double>::infinity();
   auto now = (*db)->Exec("SELECT now()");
   if (!now.ok()) return failed(now.error());
@@ -173,8 +120,8 @@ PgResult<bool> Replayer::Step() {
     return give_up(marked.error().During("writing quarantine_events"));
   }
   const int last = taken.rows.size() - 1;
-  position_ = QuarantinePosition{std::string(taken.rows.Text(last, kIngestedAt)),
-                                 std::string(taken.rows.Text(last, kId))};
+  position_ = QuarantinePosition{std::string(taken.rows.Text(last, KeptColumns::kIngestedAt)),
+                                 std::string(taken.rows.Text(last, KeptColumns::kId))};
   Count(taken);
   return true;
 }
@@ -186,7 +133,7 @@ PgResult<PgRows> Replayer::TakeRows(PgConnection& db, size_t at_most) {
   QuarantineCondition condition(filter_);
   if (position_) condition.After(*position_);
   const std::string until = condition.Parameter(until_);
-  return db.ExecParams(kTakeSql + condition.sql() + " AND ingested_at <= " + until +
+  return db.ExecParams(kKeptSql + condition.sql() + " AND ingested_at <= " + until +
                            "::timestamptz ORDER BY ingested_at, id LIMIT " +
                            std::to_string(at_most) + " FOR UPDATE SKIP LOCKED",
                        condition.params());
@@ -197,12 +144,12 @@ PgStatus Replayer::Judge(Taken* taken) {
   taken->chunk.behind = true;
   taken->payloads.reserve(static_cast<size_t>(rows.size()));
   for (int row = 0; row < rows.size(); ++row) {
-    if (rows.IsNull(row, kPayload)) continue;
+    if (rows.IsNull(row, KeptColumns::kPayload)) continue;
     const std::string& payload =
-        taken->payloads.emplace_back(BytesFromHex(rows.Text(row, kPayload)));
+        taken->payloads.emplace_back(BytesFromHex(rows.Text(row, KeptColumns::kPayload)));
     SpoolRecord record;
-    record.received = rows.Int(row, kReceived);
-    record.topic = rows.Text(row, kTopic);
+    record.received = rows.Int(row, KeptColumns::kReceived);
+    record.topic = rows.Text(row, KeptColumns::kTopic);
     record.payload = payload;
     taken->chunk.records.push_back(record);
     taken->arrivals.push_back(ArrivalOf(rows, row, payload.size()));
@@ -232,8 +179,8 @@ PgStatus Replayer::MarkAndCommit(PgConnection& db, const Taken& taken) {
     const Message& message = taken.batch.messages[i];
     const int row = taken.replayed[i];
     const std::string_view reason = message.accepted() ? "" : ReasonName(message.rejection->reason);
-    if (reason == taken.rows.Text(row, kReason)) continue;
-    ids.Add(taken.rows.Text(row, kId));
+    if (reason == taken.rows.Text(row, KeptColumns::kReason)) continue;
+    ids.Add(taken.rows.Text(row, KeptColumns::kId));
     reasons.Add(reason);
     details.Add(message.accepted() ? "" : message.rejection->detail);
   }
