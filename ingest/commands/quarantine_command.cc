@@ -9,6 +9,7 @@
 
 #include "base/escape.h"
 #include "ingest/commands/admin.h"
+#include "ingest/commands/json_output.h"
 #include "ingest/commands/progress.h"
 #include "ingest/commands/quarantine_options.h"
 #include "schema/reason_help.h"
@@ -27,11 +28,6 @@ constexpr std::array kByReasonColumns = {"tenant",  "reason",   "devices",    "s
 constexpr std::array kByDeviceColumns = {"tenant", "device",     "reason",
                                          "stored", "first_seen", "last_seen"};
 
-// Everything that is not ASCII as \uXXXX: no terminal takes it for a command.
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', true, Json::error_handler_t::replace);
-}
-
 Json Parsed(std::string_view text) {
   return Json::parse(text, nullptr, false);
 }
@@ -47,7 +43,7 @@ int PrintObjects(const char* command, std::span<const char* const> columns, PgRe
   if (!rows.ok()) return ComplainOf(command, rows.error());
   const Json objects = Parsed(rows->Text(0, 0));
   if (as_json) {
-    std::printf("%s\n", Dump(objects).c_str());
+    std::printf("%s\n", DumpAscii(objects).c_str());
     return kExitOk;
   }
   std::vector<std::vector<std::string>> table = {{columns.begin(), columns.end()}};
@@ -94,19 +90,10 @@ Json WholeMessage(const PgRows& rows, int row) {
   return message;
 }
 
-// JSON stays readable: its quotes do no harm on a terminal.
 std::string PayloadText(const Json& message) {
   const auto payload = message.find("payload");
   if (payload == message.end()) return "hex " + message.at("payload_hex").get<std::string>();
-  std::string text;
-  std::string_view rest = payload->get_ref<const std::string&>();
-  for (;;) {
-    const size_t quote = std::min(rest.find('"'), rest.size());
-    AppendEscaped(rest.substr(0, quote), &text);
-    if (quote == rest.size()) return text;
-    text += '"';
-    rest.remove_prefix(quote + 1);
-  }
+  return EscapedJson(payload->get_ref<const std::string&>());
 }
 
 void PrintMessage(const Json& message, const std::optional<ReasonHelp>& help) {
@@ -140,7 +127,7 @@ int Show(const QuarantineOptions& options) {
       message["explanation"] = help->explanation;
       message["remedy"] = help->remedy;
     }
-    std::printf("%s\n", Dump(message).c_str());
+    std::printf("%s\n", DumpAscii(message).c_str());
     return kExitOk;
   });
 }
@@ -156,7 +143,7 @@ int Export(const QuarantineOptions& options) {
       if (!rows.ok()) return ComplainOf("quarantine export", rows.error());
       size = rows->size();
       for (int row = 0; row < size; ++row) {
-        std::printf("%s\n", Dump(WholeMessage(*rows, row)).c_str());
+        std::printf("%s\n", DumpAscii(WholeMessage(*rows, row)).c_str());
         position = {std::string(rows->Text(row, WholeColumns::kIngestedAt)),
                     std::string(rows->Text(row, WholeColumns::kId))};
       }
