@@ -11,6 +11,8 @@ int main(int argc, char** argv) {
   sluice::AddDrainCommand(app, &status);
   sluice::AddMigrateCommand(app, &status);
   sluice::AddQuarantineCommand(app, &status);
+  sluice::AddExplainCommand(app, &status);
+  sluice::AddDoctorCommand(app, &status);
   sluice::AddDeviceCommand(app, &status);
   sluice::AddPkiCommand(app, &status);
   sluice::AddCrlCommand(app, &status);

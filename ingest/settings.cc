@@ -325,17 +325,23 @@ size_t SettingPlace(const std::string& name) {
   return static_cast<size_t>(SettingsTable().Find(name) - SettingsTable().settings().data());
 }
 
-Result<Settings> LoadSettings(const Environment& environment, SettingsFor reader) {
-  Settings settings;
-  std::vector<SettingError> errors;
+SettingsAndErrors ReadAllSettings(const Environment& environment, SettingsFor reader) {
+  SettingsAndErrors read;
   const Table& table = SettingsTable();
-  const std::vector<SettingValue> values = ReadValues(environment, &errors);
-  table.Assign(values, &settings, &errors);
-  if (reader == SettingsFor::kDaemon) CheckFiles(values, &settings, &errors);
-  CheckRules(values, settings, &errors);
-  if (errors.empty()) return settings;
+  read.values = ReadValues(environment, &read.errors);
+  table.Assign(ReadValues([](const char*) { return nullptr; }, &read.errors), &read.settings,
+               &read.errors);
+  table.Assign(read.values, &read.settings, &read.errors);
+  if (reader == SettingsFor::kDaemon) CheckFiles(read.values, &read.settings, &read.errors);
+  CheckRules(read.values, read.settings, &read.errors);
+  return read;
+}
+
+Result<Settings> LoadSettings(const Environment& environment, SettingsFor reader) {
+  SettingsAndErrors read = ReadAllSettings(environment, reader);
+  if (read.errors.empty()) return std::move(read.settings);
   std::string message;
-  for (const SettingError& error : errors) {
+  for (const SettingError& error : read.errors) {
     message += (message.empty() ? "" : "\n") + error.message;
   }
   return Status(ErrorCode::kInvalidArgument, std::move(message));

@@ -125,6 +125,15 @@ size_t SettingPlace(const std::string& name);
 // run as somebody who must not read them.
 enum class SettingsFor { kDaemon, kTool };
 
+// What can be used of the settings, the default in the place of each that will not do, and what is
+// wrong with them.
+struct SettingsAndErrors {
+  Settings settings;
+  std::vector<SettingValue> values;  // what was given, in the order of the table
+  std::vector<SettingError> errors;
+};
+SettingsAndErrors ReadAllSettings(const Environment& environment, SettingsFor reader);
+
 // Every setting, or one line for each that is wrong and for each contradiction between them.
 Result<Settings> LoadSettings(const Environment& environment,
                               SettingsFor reader = SettingsFor::kDaemon);

@@ -143,4 +143,13 @@ bool IsIssuedBy(std::string_view pem, std::string_view authority_pem) {
   return issued;
 }
 
+bool IsKeyOf(std::string_view key_pem, std::string_view pem) {
+  const KeyPtr key = ParsePrivateKey(key_pem);
+  const X509Ptr certificate = ParseCertificate(pem);
+  const bool fits = key != nullptr && certificate != nullptr &&
+                    X509_check_private_key(certificate.get(), key.get()) == 1;
+  ERR_clear_error();
+  return fits;
+}
+
 }  // namespace sluice

@@ -31,4 +31,7 @@ Result<UnixMicros> EarliestEnd(std::string_view pem);
 // Whether the authority's key has signed it. Says nothing about times.
 bool IsIssuedBy(std::string_view pem, std::string_view authority_pem);
 
+// Whether that is the private key of the first certificate of the text.
+bool IsKeyOf(std::string_view key_pem, std::string_view pem);
+
 }  // namespace sluice

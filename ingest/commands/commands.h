@@ -20,7 +20,9 @@ int RefuseSettings(const char* command, const std::string& message);
 // `status` receives the exit status when the command was the one called.
 void AddCrlCommand(CLI::App& app, int* status);
 void AddDeviceCommand(CLI::App& app, int* status);
+void AddDoctorCommand(CLI::App& app, int* status);
 void AddDrainCommand(CLI::App& app, int* status);
+void AddExplainCommand(CLI::App& app, int* status);
 void AddIngestCommand(CLI::App& app, int* status);
 void AddMigrateCommand(CLI::App& app, int* status);
 void AddPkiCommand(CLI::App& app, int* status);
