@@ -136,8 +136,8 @@ TEST_F(QuarantineCommand, SaysWhatIsRefusedAgainAndWhatWasNeverKept) {
 TEST_F(QuarantineCommand, ExportsALineForEachMessageOldestFirstWithoutSecrets) {
   Quarantine({kWrongSite, "not json \xff"});
   stack_.Sql(
-      "INSERT INTO quarantine_events (ingested_at, topic, reason, payload) VALUES ('2026-01-01', "
-      "'t', 'TOKEN_INVALID', '{\"provision_token\":\"tok-apple\"}')");
+      "INSERT INTO quarantine_events (ingested_at, topic, reason, payload) VALUES (now() - "
+      "interval '1 hour', 't', 'TOKEN_INVALID', '{\"provision_token\":\"tok-apple\"}')");
   const Said said = Run({"export"});
   EXPECT_EQ(said.code, 0) << said.error;
   std::vector<Json> lines;
