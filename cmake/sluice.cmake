@@ -49,11 +49,3 @@ function(sluice_generated_source target file content)
   endif()
   target_sources(${target} PRIVATE ${path})
 endfunction()
-
-# sluice_unit_test(<name> SOURCES <file>... DEPS <target>...): the gtest program unit_<name>.
-function(sluice_unit_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
-  sluice_binary(unit_${name} SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS} GTest::gmock_main)
-  add_test(NAME unit_${name} COMMAND unit_${name})
-  set_tests_properties(unit_${name} PROPERTIES LABELS unit TIMEOUT 120)
-endfunction()
