@@ -10,9 +10,11 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -32,87 +34,55 @@ constexpr int kAcceptedAtOnce = 8;
 // For as long nobody is let in when the process has no descriptor left.
 constexpr std::chrono::milliseconds kPauseWithoutDescriptors{100};
 
-// What the library reads a request from that is there whole, and writes the answer to.
-class MessageStream final : public httplib::Stream {
+// What is still read of a request after it was refused: closed with bytes unread, the connection
+// would be reset, and the client could lose the refusal.
+constexpr size_t kUnreadBytes = 256 << 10;
+constexpr std::string_view kEndOfHead = "\r\n\r\n";
+
+// The library as far as it is used here: a name or address becomes a socket.
+class Listener final : public httplib::Server {
  public:
-  explicit MessageStream(std::string_view request) : request_(request) {}
-
-  std::string TakeAnswer() { return std::move(answer_); }
-
-  bool is_readable() const override { return !request_.empty(); }
-  bool is_writable() const override { return true; }
-  ssize_t read(char* out, size_t size) override {
-    const size_t count = std::min(size, request_.size());
-    if (count == 0) return -1;
-    std::memcpy(out, request_.data(), count);
-    request_.remove_prefix(count);
-    return static_cast<ssize_t>(count);
+  Listener() {
+    // The library's default, SO_REUSEPORT, would let two processes share the port.
+    set_socket_options([](int fd) {
+      const int on = 1;
+      ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    });
   }
-  ssize_t write(const char* bytes, size_t size) override {
-    answer_.append(bytes, size);
-    return static_cast<ssize_t>(size);
-  }
-  void get_remote_ip_and_port(std::string& ip, int& port) const override {
-    ip.clear();
-    port = 0;
-  }
-  void get_local_ip_and_port(std::string& ip, int& port) const override {
-    ip.clear();
-    port = 0;
-  }
-  socket_t socket() const override { return -1; }
 
- private:
-  std::string_view request_;
-  std::string answer_;
-};
-
-// The library as far as it is used: the address, and a request's way from text to text.
-class MessageServer final : public httplib::Server {
- public:
   // The socket bound and listening, with room for more than the library's five; the sixth client's
   // SYN would be dropped and tried again a second later.
-  UniqueFd TakeListener() {
+  UniqueFd TakeSocket() {
     UniqueFd listener(svr_sock_.exchange(INVALID_SOCKET));
     ::listen(listener.get(), kBacklog);
     ::fcntl(listener.get(), F_SETFL, O_NONBLOCK);
     return listener;
   }
-
-  // "" when there is none.
-  std::string Answer(std::string_view text) {
-    try {
-      MessageStream stream(text);
-      bool closed = false;
-      // A request for a thousand overlapping ranges would be answered with a thousand copies.
-      const auto ignore_ranges = [](httplib::Request& request) { request.ranges.clear(); };
-      process_request(stream, /*close_connection=*/true, closed, ignore_ranges);
-      return stream.TakeAnswer();
-    } catch (const std::exception& error) {
-      LogError("http_request_failed", {{"error", error.what()}});
-      return "";
-    }
-  }
 };
 
 struct Connection {
-  enum class Phase { kReceiving, kHandled, kSending };
+  enum class Phase { kReceiving, kHandled, kSending, kClosing };
 
   UniqueFd fd;
   Clock::time_point deadline;
   Phase phase = Phase::kReceiving;
   bool ready = false;  // there are bytes to take, or room for some
   std::string request = {};
-  std::string answer = {};
+  size_t head_size = 0;   // of the request, once it is there
+  size_t whole_size = 0;  // the same with its body, where one is awaited
+  bool head_only = false;
+  bool unread = false;      // there may be more of the request than was taken
+  std::string answer = {};  // empty: the rest of the body is wanted first
   size_t sent = 0;
+  size_t thrown_away = 0;
 };
 
-HttpResponse Call(const HttpHandler& handler, const HttpRequest& request) {
+void Call(const HttpLaterHandler& handler, const HttpRequest& request, const HttpReply& reply) {
   try {
-    return handler(request);
+    handler(request, reply);
   } catch (const std::exception& error) {
     LogError("http_handler_failed", {{"path", request.path}, {"error", error.what()}});
-    return {500, "text/plain; charset=utf-8", "internal error\n"};
+    reply(HttpError(500, "internal", "this went wrong here; the log says more"));
   }
 }
 
@@ -120,34 +90,21 @@ HttpResponse Call(const HttpHandler& handler, const HttpRequest& request) {
 
 class HttpServer::Impl {
  public:
-  explicit Impl(HttpOptions options) : options_(std::move(options)) {
-    server_.set_default_headers(
-        {{"X-Content-Type-Options", "nosniff"}, {"Cache-Control", "no-store"}});
-    // The library's default, SO_REUSEPORT, would let two processes share the port.
-    server_.set_socket_options([](int fd) {
-      const int on = 1;
-      ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    });
-    // Routing happens here, before the library would read a body or match regular expressions.
-    server_.set_pre_routing_handler([this](const httplib::Request& in, httplib::Response& out) {
-      const HttpResponse response = Route(in);
-      out.status = response.status;
-      out.set_content(response.body, response.content_type);
-      if (response.status == 405) out.set_header("Allow", "GET, HEAD");
-      return httplib::Server::HandlerResponse::Handled;
-    });
-  }
+  explicit Impl(HttpOptions options) : options_(std::move(options)) {}
 
   ~Impl() { Stop(); }
 
-  void Get(const std::string& path, HttpHandler handler) { handlers_[path] = std::move(handler); }
+  void Handle(const std::string& method, const std::string& path, HttpLaterHandler handler) {
+    handlers_[path][method] = std::move(handler);
+  }
 
   Status Start() {
+    Listener listener;
     errno = 0;
     int port = options_.port;
     if (port == 0) {
-      port = server_.bind_to_any_port(options_.host);
-    } else if (!server_.bind_to_port(options_.host, port)) {
+      port = listener.bind_to_any_port(options_.host);
+    } else if (!listener.bind_to_port(options_.host, port)) {
       port = -1;
     }
     if (port < 0) {
@@ -156,7 +113,7 @@ class HttpServer::Impl {
                                   std::to_string(options_.port) + ": " + why};
     }
     port_ = port;
-    listener_ = server_.TakeListener();
+    listener_ = listener.TakeSocket();
     handling_ = std::make_unique<httplib::ThreadPool>(options_.threads);
     thread_ = std::thread([this] { Serve(); });
     return Status::Ok();
@@ -177,12 +134,15 @@ class HttpServer::Impl {
  private:
   using Connections = std::list<Connection>;  // the oldest first; handlers know their addresses
   using Phase = Connection::Phase;
+  using Methods = std::map<std::string, HttpLaterHandler>;
 
   void Serve() {
     while (true) {
       if (stopping_) {
         listener_.Reset();
-        connections_.remove_if([](const Connection& c) { return c.phase == Phase::kReceiving; });
+        connections_.remove_if([](const Connection& c) {
+          return c.phase == Phase::kReceiving || c.phase == Phase::kClosing;
+        });
         connected_ = connections_.size();
         if (connections_.empty()) return;
       }
@@ -210,7 +170,7 @@ class HttpServer::Impl {
     }
     for (const Connection& connection : connections_) {
       if (connection.phase == Phase::kHandled) continue;
-      const short wanted = connection.phase == Phase::kReceiving ? POLLIN : POLLOUT;
+      const short wanted = connection.phase == Phase::kSending ? POLLOUT : POLLIN;
       polled_.push_back({connection.fd.get(), wanted, 0});
       until = std::min(until, connection.deadline);
     }
@@ -228,12 +188,13 @@ class HttpServer::Impl {
   bool GoOn(Connection& connection) {
     if (connection.phase == Phase::kHandled) return true;
     if (connection.ready) {
-      const bool open =
-          connection.phase == Phase::kReceiving ? Receive(connection) : Send(connection);
+      const bool open = connection.phase == Phase::kReceiving ? Receive(connection)
+                        : connection.phase == Phase::kSending ? Send(connection)
+                                                              : ThrowAway(connection);
       if (!open || connection.phase == Phase::kHandled) return open;
     }
     if (Clock::now() < connection.deadline) return true;
-    ++slow_;
+    if (connection.phase != Phase::kClosing) ++slow_;
     return false;
   }
 
@@ -245,9 +206,14 @@ class HttpServer::Impl {
     std::string& request = connection.request;
     const size_t seen = std::max<size_t>(request.size(), 3) - 3;
     request.append(buffer.data(), static_cast<size_t>(count));
-    if (request.find("\r\n\r\n", seen) != std::string::npos) {
+    if (connection.head_size == 0) {
+      const size_t end = request.find(kEndOfHead, seen);
+      if (end != std::string::npos) connection.head_size = end + kEndOfHead.size();
+    }
+    if (connection.head_size > 0) {
+      if (request.size() < connection.whole_size) return true;
       connection.phase = Phase::kHandled;
-      handling_->enqueue([this, &connection] { Handle(connection); });
+      handling_->enqueue([this, &connection] { HandleRequest(connection); });
       return true;
     }
     if (request.size() < options_.max_request_bytes) return true;
@@ -256,12 +222,80 @@ class HttpServer::Impl {
   }
 
   // In a thread of the pool, to which the connection belongs meanwhile.
-  void Handle(Connection& connection) {
-    connection.answer = server_.Answer(connection.request);
-    {
-      const std::scoped_lock lock(mutex_);
-      handled_.push_back(&connection);
+  void HandleRequest(Connection& connection) {
+    auto request =
+        ParseHttpHead(std::string_view(connection.request).substr(0, connection.head_size));
+    if (!request) {
+      return Answer(connection, HttpError(400, "bad_request", "this is no request of HTTP/1.1"));
     }
+    connection.head_only = request->method == "HEAD";
+    if (connection.head_only) request->method = "GET";
+    connection.unread = request->headers.contains("content-length") ||
+                        request->headers.contains("transfer-encoding");
+    const Methods* const methods = MethodsOf(request->path);
+    if (methods == nullptr) {
+      return Answer(connection, HttpError(404, "not_found", "there is nothing at this path"));
+    }
+    const auto handler = methods->find(request->method);
+    if (handler == methods->end()) return Answer(connection, NotAllowed(*methods));
+    if (request->method == "POST") {
+      if (const auto refusal = AwaitBody(*request, &connection)) {
+        return Answer(connection, *refusal);
+      }
+      if (connection.request.size() < connection.whole_size) return GiveBack(connection);
+      request->body = connection.request.substr(connection.head_size,
+                                                connection.whole_size - connection.head_size);
+      connection.unread = false;
+    }
+    Call(handler->second, *request,
+         [this, &connection](const HttpResponse& response) { Answer(connection, response); });
+  }
+
+  const Methods* MethodsOf(const std::string& path) const {
+    auto found = handlers_.find(path);
+    if (found == handlers_.end()) found = handlers_.find(path.substr(0, path.rfind('/') + 1) + "*");
+    return found == handlers_.end() ? nullptr : &found->second;
+  }
+
+  static HttpResponse NotAllowed(const Methods& methods) {
+    std::string allowed;
+    for (const auto& [method, handler] : methods) {
+      allowed += (allowed.empty() ? "" : ", ") + method + (method == "GET" ? ", HEAD" : "");
+    }
+    HttpResponse response = HttpError(405, "method_not_allowed", "allowed here: " + allowed);
+    response.headers.emplace_back("Allow", allowed);
+    return response;
+  }
+
+  // Says how much of the connection is the request, or why it will not be read.
+  std::optional<HttpResponse> AwaitBody(const HttpRequest& request, Connection* connection) const {
+    const std::string_view text = request.Header("content-length");
+    if (text.empty() || request.headers.contains("transfer-encoding")) {
+      return HttpError(411, "length_required", "Content-Length must say how long the body is");
+    }
+    size_t size = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+    if (error == std::errc::result_out_of_range || size > options_.max_body_bytes) {
+      return HttpError(
+          413, "too_large",
+          "the body may have " + std::to_string(options_.max_body_bytes) + " bytes at most");
+    }
+    if (error != std::errc() || end != text.data() + text.size()) {
+      return HttpError(400, "bad_request", "Content-Length is no number");
+    }
+    connection->whole_size = connection->head_size + size;
+    return std::nullopt;
+  }
+
+  void Answer(Connection& connection, const HttpResponse& response) {
+    connection.answer = RenderHttp(response, options_.headers, connection.head_only);
+    GiveBack(connection);
+  }
+
+  // Waking under the lock: once it is free, the server may be gone.
+  void GiveBack(Connection& connection) {
+    const std::scoped_lock lock(mutex_);
+    handled_.push_back(&connection);
     Wake();
   }
 
@@ -272,20 +306,35 @@ class HttpServer::Impl {
       handled.swap(handled_);
     }
     for (Connection* const connection : handled) {
-      connection->phase = Phase::kSending;
       connection->ready = true;
+      if (connection->answer.empty()) {
+        connection->phase = Phase::kReceiving;
+        continue;
+      }
+      connection->phase = Phase::kSending;
       connection->deadline = Clock::now() + options_.timeout;
     }
   }
 
   static bool Send(Connection& connection) {
     const std::string_view rest = std::string_view(connection.answer).substr(connection.sent);
-    if (rest.empty()) return false;
     const ssize_t count =
         ::send(connection.fd.get(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count < 0) return errno == EAGAIN || errno == EINTR;
     connection.sent += static_cast<size_t>(count);
-    return connection.sent < connection.answer.size();
+    if (connection.sent < connection.answer.size()) return true;
+    if (!connection.unread) return false;
+    connection.phase = Phase::kClosing;
+    return ::shutdown(connection.fd.get(), SHUT_WR) == 0;
+  }
+
+  // What a client still sends that has its answer.
+  static bool ThrowAway(Connection& connection) {
+    std::array<char, 4096> buffer;
+    const ssize_t count = ::recv(connection.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (count < 0) return errno == EAGAIN || errno == EINTR;
+    connection.thrown_away += static_cast<size_t>(count);
+    return count > 0 && connection.thrown_away < kUnreadBytes;
   }
 
   void Accept() {
@@ -318,22 +367,9 @@ class HttpServer::Impl {
 
   void Wake() { ::eventfd_write(wake_.get(), 1); }
 
-  HttpResponse Route(const httplib::Request& in) const {
-    const auto found = handlers_.find(in.path);
-    if (found == handlers_.end()) return {404, "text/plain; charset=utf-8", "not found\n"};
-    if (in.method != "GET" && in.method != "HEAD") {
-      return {405, "text/plain; charset=utf-8", "method not allowed\n"};
-    }
-    HttpRequest request;
-    request.path = in.path;
-    for (const auto& [name, value] : in.params) request.query.emplace(name, value);
-    return Call(found->second, request);
-  }
-
   const HttpOptions options_;
   const UniqueFd wake_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-  std::map<std::string, HttpHandler> handlers_;
-  MessageServer server_;
+  std::map<std::string, Methods> handlers_;  // by path
   int port_ = 0;
   std::thread thread_;
   std::unique_ptr<httplib::ThreadPool> handling_;
@@ -356,7 +392,13 @@ class HttpServer::Impl {
 HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 HttpServer::~HttpServer() = default;
 void HttpServer::Get(const std::string& path, HttpHandler handler) {
-  impl_->Get(path, std::move(handler));
+  Handle("GET", path, [handler = std::move(handler)](const HttpRequest& request, HttpReply reply) {
+    reply(handler(request));
+  });
+}
+void HttpServer::Handle(const std::string& method, const std::string& path,
+                        HttpLaterHandler handler) {
+  impl_->Handle(method, path, std::move(handler));
 }
 Status HttpServer::Start() {
   return impl_->Start();

@@ -22,6 +22,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Clock = std::chrono::steady_clock;
 
+constexpr std::string_view kLongPost =
+    "POST /api/v1/quarantine/replay HTTP/1.1\r\nContent-Length: 60000\r\n\r\n";
+
 class HttpAbuse : public ::testing::Test {
  protected:
   void SetUp() override { stack_.Start(); }
@@ -64,24 +67,26 @@ class HttpAbuse : public ::testing::Test {
 };
 
 TEST_F(HttpAbuse, SlowClientsHoldNobodyUp) {
-  Scenario scenario("13", "400 HTTP clients: silent, a byte a second, or taking no answer");
+  Scenario scenario("13",
+                    "400 HTTP clients: silent, a byte a second (of a head or a body), or taking no "
+                    "answer");
   std::atomic<bool> enough{false};
   std::jthread attacker([&] {
     std::vector<UniqueFd> clients(400);
     while (!enough) {
       for (size_t i = 0; i < clients.size() && !enough; ++i) {
-        const std::string_view said = i % 3 == 0   ? ""
-                                      : i % 3 == 1 ? "G"
-                                                   : "GET /metrics HTTP/1.1\r\n\r\n";
+        const std::string_view said = i % 4 == 0   ? ""
+                                      : i % 4 == 1 ? "G"
+                                      : i % 4 == 2 ? "GET /metrics HTTP/1.1\r\n\r\n"
+                                                   : kLongPost;
         // Whom the server has closed on comes back.
         char byte = 0;
         const bool open =
             clients[i].valid() &&
             (::recv(clients[i].get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) > 0 || errno == EAGAIN);
         if (!open) clients[i] = Connect();
-        if (!open || i % 3 == 1) {
-          (void)::send(clients[i].get(), said.data(), said.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-        }
+        const std::string_view next = !open ? said : i % 2 == 1 ? "G" : "";
+        (void)::send(clients[i].get(), next.data(), next.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       }
       std::this_thread::sleep_for(seconds(1));
     }
@@ -98,6 +103,7 @@ TEST_F(HttpAbuse, AGigabyteIsNotTaken) {
   for (const std::string begin :
        {"POST /health HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n",
         "GET /health HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n",
+        "POST /api/v1/quarantine/replay HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n",
         "POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3b9aca00\r\n",
         "GET /health HTTP/1.1\r\nX: "}) {
     attackers.emplace_back([&, begin] {

@@ -1,17 +1,14 @@
 #include "tests/support/sluice_stack.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <openssl/sha.h>
 #include <signal.h>
-#include <sys/socket.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
 
 #include "base/escape.h"
-#include "base/unique_fd.h"
 #include "tests/support/free_port.h"
 
 namespace sluice::testing {
@@ -33,28 +30,6 @@ std::string Sha256Hex(const std::string& text) {
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
   return ToHex({reinterpret_cast<const char*>(digest), sizeof digest});
-}
-
-// One GET with connection close; the whole answer.
-std::string Get(uint16_t port, const std::string& path) {
-  UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const timeval limit{.tv_sec = 10, .tv_usec = 0};
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    return "";
-  const std::string request =
-      "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-  if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return "";
-  std::string answer;
-  char buffer[16384];
-  for (ssize_t n = 0; (n = ::recv(socket.get(), buffer, sizeof buffer, 0)) > 0;) {
-    answer.append(buffer, static_cast<size_t>(n));
-  }
-  return answer;
 }
 
 }  // namespace
@@ -180,12 +155,15 @@ std::string SluiceStack::Value(const std::string& sql) {
   return rows.size() == 0 ? "" : std::string(rows.Text(0, 0));
 }
 
+HttpAnswer SluiceStack::Ask(const HttpQuestion& question) {
+  return HttpExchange(static_cast<uint16_t>(std::stoi(env_["HTTP_PORT"])), question);
+}
+
 std::string SluiceStack::Http(const std::string& path, int* status) {
-  const std::string answer = Get(static_cast<uint16_t>(std::stoi(env_["HTTP_PORT"])), path);
-  if (answer.size() < 12) return "";
-  if (status != nullptr) *status = std::stoi(answer.substr(9, 3));
-  const size_t body = answer.find("\r\n\r\n");
-  return body == std::string::npos ? "" : answer.substr(body + 4);
+  const HttpAnswer answer = Ask({.target = path});
+  if (answer.status == 0) return "";
+  if (status != nullptr) *status = answer.status;
+  return answer.body;
 }
 
 double SluiceStack::Metric(const std::string& series) {

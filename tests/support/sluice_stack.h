@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/postgres.h"
+#include "tests/support/http_exchange.h"
 #include "tests/support/mosquitto_server.h"
 #include "tests/support/postgres_server.h"
 #include "tests/support/process.h"
@@ -53,6 +54,8 @@ class SluiceStack {
   int64_t Count(const std::string& from_where);  // "telemetry WHERE …"
   std::string Value(const std::string& sql);     // first column of the first row
 
+  // The daemon's answer.
+  HttpAnswer Ask(const HttpQuestion& question);
   // Body of an answer of the daemon; "" when it does not answer. `status` may be null.
   std::string Http(const std::string& path, int* status = nullptr);
   // The value of a metric line, e.g. `sluice_stored_messages_total`; -1 when there is none.
