@@ -38,15 +38,6 @@ uint64_t MessagesAStep(const Settings& settings) {
 
 }  // namespace
 
-void ReplayTotals::Add(const ReplayTotals& other) {
-  messages += other.messages;
-  replayed += other.replayed;
-  rows += other.rows;
-  refused += other.refused;
-  not_kept += other.not_kept;
-  for (const auto& [reason, count] : other.reasons) reasons[reason] += count;
-}
-
 struct Replayer::Taken {
   PgRows rows;                // alive as long as what points into it
   std::vector<int> replayed;  // the row of each record

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,20 +19,10 @@
 #include "ingest/pipeline.h"
 #include "ingest/settings.h"
 #include "ingest/telemetry_writer.h"
+#include "quarantine/replay_totals.h"
 #include "quarantine/review.h"
 
 namespace sluice {
-
-struct ReplayTotals {
-  uint64_t messages = 0;  // looked at; replayed + refused + not_kept
-  uint64_t replayed = 0;
-  uint64_t rows = 0;      // of telemetry that they became
-  uint64_t refused = 0;   // NEW still, with the reason of today
-  uint64_t not_kept = 0;  // NEW still: their payload is not there, or only its beginning
-  std::map<Reason, uint64_t> reasons;  // of the refused
-
-  void Add(const ReplayTotals& other);
-};
 
 // One thread at a time. Any number may run at once, beside the daemons: each takes messages that no
 // other works on.

@@ -20,14 +20,15 @@ const std::string& ListColumns() {
   static const std::string columns = "id, " + Utc("ingested_at", "ingested_at") +
                                      ", tenant_id AS tenant, device_id AS device, site_id AS site, "
                                      "msg_type, reason, replay_state AS state, payload_size AS "
-                                     "size, detail";
+                                     "size, detail, topic, " +
+                                     Utc("received_at", "received_at");
   return columns;
 }
 
 const std::string& WholeObject() {
   static const std::string columns =
-      ListColumns() + ", topic, " + Utc("received_at", "received_at") + ", " +
-      Utc("event_ts", "event_time") + ", first_reason, identity, identity_proof, " +
+      ListColumns() + ", " + Utc("event_ts", "event_time") +
+      ", first_reason, identity, identity_proof, " +
       "token_hash IS NOT NULL AS had_token, payload_truncated AS truncated, " +
       Utc("replayed_at", "replayed_at") + ", replayed_by";
   return columns;
@@ -98,9 +99,17 @@ QuarantineCondition::QuarantineCondition(const QuarantineFilter& filter) {
 }
 
 void QuarantineCondition::After(const QuarantinePosition& position) {
+  AndPosition(">", position);
+}
+
+void QuarantineCondition::Before(const QuarantinePosition& position) {
+  AndPosition("<", position);
+}
+
+void QuarantineCondition::AndPosition(const char* comparison, const QuarantinePosition& position) {
   const std::string time = Parameter(position.ingested_at);
-  sql_ += " AND (ingested_at, id) > (" + time + "::timestamptz, " + Parameter(position.id) +
-          "::bigint)";
+  sql_ += std::string(" AND (ingested_at, id) ") + comparison + " (" + time + "::timestamptz, " +
+          Parameter(position.id) + "::bigint)";
 }
 
 std::string QuarantineCondition::Parameter(std::string value) {
@@ -113,8 +122,10 @@ void QuarantineCondition::And(const std::string& left, std::string value,
   sql_ += " AND " + left + Parameter(std::move(value)) + right;
 }
 
-PgResult<PgRows> ListQuarantined(PgConnection& db, const QuarantineFilter& filter) {
+PgResult<PgRows> ListQuarantined(PgConnection& db, const QuarantineFilter& filter,
+                                 const std::optional<QuarantinePosition>& position) {
   QuarantineCondition condition(filter);
+  if (position) condition.Before(*position);
   return db.ExecParams(
       ArrayOf("SELECT " + ListColumns() + " FROM quarantine_events WHERE " + condition.sql() +
               // The table's column, not the text of the same name.

@@ -44,8 +44,9 @@ class QuarantineCondition {
  public:
   explicit QuarantineCondition(const QuarantineFilter& filter);
 
-  // Narrows it down to what comes after that message, in the order of (ingested_at, id).
+  // Narrows it down to what comes after, or before, that message in the order of (ingested_at, id).
   void After(const QuarantinePosition& position);
+  void Before(const QuarantinePosition& position);
   // The number of a further parameter, as "$3".
   std::string Parameter(std::string value);
 
@@ -54,13 +55,15 @@ class QuarantineCondition {
 
  private:
   void And(const std::string& left, std::string value, const std::string& right = "");
+  void AndPosition(const char* comparison, const QuarantinePosition& position);
 
   std::string sql_;
   std::vector<PgParam> params_;
 };
 
-// One row with one column: an array of objects, newest message first.
-PgResult<PgRows> ListQuarantined(PgConnection& db, const QuarantineFilter& filter);
+// One row with one column: an array of objects, newest message first, from before `position`.
+PgResult<PgRows> ListQuarantined(PgConnection& db, const QuarantineFilter& filter,
+                                 const std::optional<QuarantinePosition>& position = std::nullopt);
 
 // The same, most messages first. `stored` are the NEW messages that the filter takes: by the counts
 // that are kept, or, with `since`, counted one by one. `counted` and `withheld` are what was
