@@ -13,6 +13,7 @@
 #include "auth/registry_store.h"
 #include "base/http_server.h"
 #include "base/log.h"
+#include "console/console.h"
 #include "ingest/database_writer.h"
 #include "ingest/descriptors.h"
 #include "ingest/drained_mark.h"
@@ -21,6 +22,7 @@
 #include "ingest/metrics_page.h"
 #include "ingest/part_options.h"
 #include "ingest/registry_changes.h"
+#include "ingest/replayer.h"
 #include "ingest/signals.h"
 #include "ingest/status_view.h"
 #include "ingest/worker.h"
@@ -67,6 +69,37 @@ class WorkerThread {
   std::jthread thread_;
 };
 
+ConsoleOptions ConsoleOptionsFrom(const Settings& s) {
+  return {.enabled = s.console_enabled,
+          .conninfo = s.Conninfo(),
+          .connect_timeout = s.pg_connect_timeout,
+          .admin_token = s.admin_token};
+}
+
+// Somebody waits for it, and a stop does.
+Settings SettingsForConsole(Settings settings) {
+  constexpr milliseconds kStatementTimeout{10'000};
+  settings.write_timeout = std::min(settings.write_timeout, kStatementTimeout);
+  return settings;
+}
+
+ReplayEnd ReplayForConsole(const Settings& settings, const QuarantineFilter& filter,
+                           const std::function<bool()>& go_on) {
+  ReplayEnd end;
+  Replayer replayer(settings, filter, "console");
+  if (const Status ready = replayer.Prepare(); !ready.ok()) {
+    end.failure = ready.message();
+    return end;
+  }
+  while (!end.complete && end.failure.empty() && go_on()) {
+    const auto stepped = replayer.Step();
+    if (!stepped.ok()) end.failure = stepped.error().Describe();
+    end.complete = stepped.ok() && !*stepped;
+  }
+  end.totals = replayer.totals();
+  return end;
+}
+
 class Daemon {
  public:
   // `drained`: the last one on this spool has left the broker for good.
@@ -93,7 +126,8 @@ class Daemon {
         http_({.host = settings.http_host,
                .port = settings.http_port,
                .timeout = settings.http_timeout,
-               .max_connections = static_cast<size_t>(settings.http_max_connections)}),
+               .max_connections = static_cast<size_t>(settings.http_max_connections),
+               .headers = ConsoleHeaders()}),
         status_{settings.service_name,
                 settings.identity_mode,
                 *spool_,
@@ -107,7 +141,17 @@ class Daemon {
                 housekeeper_,
                 phase_,
                 draining_,
-                SystemClock()} {
+                SystemClock()},
+        console_settings_(SettingsForConsole(settings)),
+        console_(
+            ConsoleOptionsFrom(settings),
+            [this] {
+              return StatusJson(status_, stage_metrics_.receive_to_commit(),
+                                !settings_.admin_token.empty());
+            },
+            [this](const QuarantineFilter& filter, const std::function<bool()>& go_on) {
+              return ReplayForConsole(console_settings_, filter, go_on);
+            }) {
     ApplyAppSettings({}, settings, &runtime_);
   }
 
@@ -135,6 +179,7 @@ class Daemon {
       return HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8",
                           RenderMetrics(status_, http_.stats(), registry_)};
     });
+    console_.ServeOn(&http_);
     return http_.Start();
   }
 
@@ -276,6 +321,7 @@ class Daemon {
     LogInfo("stopping", {{"backlog", spool_->stats().backlog_records}});
     SignalWaiter::ExitOnNext(kExitSecondSignal);
     ExitIfStuck stuck(deadline, [this] { SayTotals(); });
+    console_.RequestStop();
     preparation_ = {};  // asks it to stop and waits
     subscriber_.Stop();
     while (!workers_.empty() && spool_->stats().backlog_records > 0 &&
@@ -287,6 +333,7 @@ class Daemon {
     workers_.clear();
     housekeeper_.Stop();
     listener_.Stop();
+    console_.Stop();
     http_.Stop();
     spool_->Maintain();
     stuck.Disarm();
@@ -332,6 +379,8 @@ class Daemon {
   std::jthread preparation_;
   HttpServer http_;
   const StatusView status_;
+  const Settings console_settings_;
+  Console console_;
 };
 
 void WarnAboutTrust(const Settings& s) {

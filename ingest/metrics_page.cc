@@ -3,12 +3,12 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <utility>
 #include <vector>
+
+#include "ingest/process_usage.h"
 
 namespace sluice {
 namespace {
@@ -17,12 +17,6 @@ using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 using Labels = std::vector<std::pair<std::string, std::string>>;
-
-const UnixMicros kStarted = SystemClock().Now();
-
-double Seconds(const timeval& time) {
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
-}
 
 class Page {
  public:
@@ -186,16 +180,11 @@ void AddHttp(const HttpStats& http, Page& page) {
 
 // By the names that Prometheus' own libraries give them.
 void AddProcess(Page& page) {
-  rusage used{};
-  ::getrusage(RUSAGE_SELF, &used);
-  page.Counter("process_cpu_seconds_total", "CPU time of user and system.")
-      .Value(Seconds(used.ru_utime) + Seconds(used.ru_stime));
+  const ProcessUsage used = UsedByProcess();
+  page.Counter("process_cpu_seconds_total", "CPU time of user and system.").Value(used.cpu_seconds);
   page.Gauge("process_start_time_seconds", "When the process began.")
-      .Value(static_cast<double>(kStarted) / 1e6);
-  uint64_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages >> pages;  // the second is what is resident
-  page.Gauge("process_resident_memory_bytes", "Memory that is in use.")
-      .Value(pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)));
+      .Value(static_cast<double>(used.started) / 1e6);
+  page.Gauge("process_resident_memory_bytes", "Memory that is in use.").Value(used.resident_bytes);
   std::error_code error;
   const std::filesystem::directory_iterator descriptors("/proc/self/fd", error);
   page.Gauge("process_open_fds", "File descriptors that are open.")

@@ -245,7 +245,7 @@ void AddQuarantine(Table* t) {
 void AddObserving(Table* t) {
   t->Group("Observing");
   t->Add("HTTP_HOST", &Settings::http_host, TextSetting(), "0.0.0.0",
-         "Address on which /health, /ready and /metrics are served.");
+         "Address on which /health, /ready, /metrics and the console are served.");
   t->Add("HTTP_PORT", &Settings::http_port, PortSetting(0), "8080",
          "Port of the same; 0 takes any free one.");
   t->Add("HTTP_MAX_CONNECTIONS", &Settings::http_max_connections, IntegerSetting(8, 10'000), "256",
@@ -253,6 +253,13 @@ void AddObserving(Table* t) {
   t->Add("HTTP_TIMEOUT", &Settings::http_timeout,
          DurationSetting(kSecond, 100 * kMillisecond, 10 * kMinute), "5s",
          "How long a request may take to arrive, and then its answer to be taken.");
+  t->Add("CONSOLE_ENABLED", &Settings::console_enabled, FlagSetting(), "1",
+         "Serve the console, a page and its API, beside them. Whoever reaches HTTP_PORT can then "
+         "read what is in quarantine. With 0, only /api/v1/status is left of it.");
+  t->Add("ADMIN_TOKEN", &Settings::admin_token, TextSetting(), "",
+         "The password, without a user's name, for replaying and discarding messages through the "
+         "console. At least 16 characters. Where it is not set, the console only reads.")
+      .secret = true;
   t->Add("SERVICE_NAME", &Settings::service_name, TextSetting(), "ingest",
          "Name of the daemon in logs and in /health.");
   t->Add("LOG_LEVEL", &Settings::log_level,

@@ -103,6 +103,8 @@ struct Settings {
   uint16_t http_port = 0;
   int64_t http_max_connections = 0;
   Milliseconds http_timeout{};
+  bool console_enabled = false;
+  std::string admin_token;  // empty: the console changes nothing
   std::string service_name;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;

@@ -15,6 +15,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// Goes into a header as it is.
+bool IsAdminToken(const std::string& token) {
+  constexpr size_t kLeast = 16;
+  return token.size() >= kLeast &&
+         std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
 bool IsGroupName(const std::string& name) {
   return name.find_first_of("/+#") == std::string::npos;
 }
@@ -86,6 +93,12 @@ const std::vector<SettingRule>& SettingRules() {
       {{"MQTT_SHARED_GROUP"},
        "the name of a group must not contain /, + or #",
        [](S s) { return IsGroupName(s.mqtt_shared_group); }},
+      {{"ADMIN_TOKEN"},
+       "a token must have at least 16 characters, of ASCII and without spaces",
+       [](S s) { return s.admin_token.empty() || IsAdminToken(s.admin_token); }},
+      {{"ADMIN_TOKEN", "CONSOLE_ENABLED"},
+       "a token is for the console, so it needs CONSOLE_ENABLED=1",
+       [](S s) { return s.admin_token.empty() || s.console_enabled; }},
       {{"MQTT_RECONNECT_MIN", "MQTT_RECONNECT_MAX"},
        "the first wait must not be longer than the longest",
        [](S s) { return s.mqtt_reconnect_min <= s.mqtt_reconnect_max; }},

@@ -2,6 +2,7 @@
 // a message. Thread-safe.
 #pragma once
 
+#include <prometheus/client_metric.h>
 #include <prometheus/counter.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
@@ -23,6 +24,11 @@ class StageMetrics {
   void Committed(const Batch& batch, UnixMicros now, double seconds);
   void CommitRetried() { retries_.Increment(); }
   void PlacesRefused(uint64_t devices) { places_refused_.Increment(static_cast<double>(devices)); }
+
+  // From a message's arrival to the end of its transaction.
+  prometheus::ClientMetric::Histogram receive_to_commit() const {
+    return receive_to_commit_.Collect().histogram;
+  }
 
  private:
   StageMetrics(prometheus::Registry& registry, prometheus::Family<prometheus::Histogram>& stages);

@@ -1,8 +1,10 @@
 #include "ingest/status_view.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "ingest/process_usage.h"
 #include "schema/timestamp.h"
 
 namespace sluice {
@@ -19,6 +21,50 @@ std::string Dump(const Json& json) {
 // while nothing is committed is a reason of its own.
 constexpr int64_t kSilenceUs = 5'000'000;
 
+const char* StageName(const StatusView& status) {
+  if (status.phase == Phase::kStarting) return "starting";
+  if (status.phase == Phase::kStopping) return "stopping";
+  return status.draining ? "draining" : "working";
+}
+
+// Of a database that is not up, empty otherwise.
+std::string DatabaseReason(const DatabaseHealth::View& database) {
+  if (database.state == DatabaseState::kUp) return "";
+  const std::string name(DatabaseStateName(database.state));
+  return database.reason.empty() ? name : name + ": " + database.reason;
+}
+
+Json AccountingJson(const Totals& totals) {
+  const uint64_t accounted =
+      totals.stored + totals.quarantined + totals.duplicates + totals.spooled + totals.damaged;
+  return {{"received", totals.received},
+          {"stored", totals.stored},
+          {"quarantined", totals.quarantined},
+          {"duplicates", totals.duplicates},
+          {"spooled", totals.spooled},
+          {"damaged", totals.damaged},
+          {"gap", static_cast<int64_t>(totals.received - accounted)}};
+}
+
+// The last bucket, whose bound is infinite, is the count.
+Json LatencyJson(const prometheus::ClientMetric::Histogram& latency) {
+  Json buckets = Json::array();
+  for (const auto& bucket : latency.bucket) {
+    if (std::isinf(bucket.upper_bound)) continue;
+    buckets.push_back(Json::array({bucket.upper_bound, bucket.cumulative_count}));
+  }
+  return {{"buckets", buckets}, {"count", latency.sample_count}, {"sum", latency.sample_sum}};
+}
+
+Json ReasonsJson(const Totals& totals) {
+  Json reasons = Json::object();
+  for (size_t i = 0; i < kReasonCount; ++i) {
+    if (totals.by_reason[i] == 0) continue;
+    reasons[std::string(ReasonName(static_cast<Reason>(i)))] = totals.by_reason[i];
+  }
+  return reasons;
+}
+
 }  // namespace
 
 std::vector<std::string> StatusView::ReasonsNotReady() const {
@@ -34,10 +80,7 @@ std::vector<std::string> StatusView::ReasonsNotReady() const {
     reasons.push_back("broker: " + subscriber.problem());
   }
   const DatabaseHealth::View db = database.view();
-  if (db.state != DatabaseState::kUp) {
-    reasons.push_back("database " + std::string(DatabaseStateName(db.state)) +
-                      (db.reason.empty() ? "" : ": " + db.reason));
-  }
+  if (db.state != DatabaseState::kUp) reasons.push_back("database " + DatabaseReason(db));
   const SpoolStats stats = spool.stats();
   const int64_t silence_us = clock.Now() - accounting.Snapshot().last_commit;
   if (db.state == DatabaseState::kUp && std::min(silence_us, stats.oldest_age_us) > kSilenceUs) {
@@ -82,6 +125,38 @@ std::string ReadyJson(const StatusView& status, const std::vector<std::string>& 
                  {"backlog_bytes", spool.backlog_bytes},
                  {"oldest_age_seconds", static_cast<double>(spool.oldest_age_us) / 1e6},
                  {"full", spool.full}}}});
+}
+
+std::string StatusJson(const StatusView& status, const prometheus::ClientMetric::Histogram& latency,
+                       bool actions) {
+  const UnixMicros now = status.clock.Now();
+  const Totals totals = status.accounting.Snapshot();
+  const SpoolStats spool = status.spool.stats();
+  const DatabaseHealth::View database = status.database.view();
+  const ProcessUsage used = UsedByProcess();
+  std::string why;
+  for (const std::string& reason : status.ReasonsNotReady()) {
+    why += (why.empty() ? "" : "; ") + reason;
+  }
+  return Dump(
+      {{"version", SLUICE_VERSION},
+       {"now", FormatIso8601(now)},
+       {"uptime_seconds", static_cast<double>(std::max<int64_t>(0, now - used.started)) / 1e6},
+       {"actions", actions},
+       {"ready", why.empty()},
+       {"reason", why},
+       {"stage", StageName(status)},
+       {"broker", {{"connected", status.subscriber.ready()}}},
+       {"database",
+        {{"healthy", database.state == DatabaseState::kUp}, {"reason", DatabaseReason(database)}}},
+       {"accounting", AccountingJson(totals)},
+       {"backlog",
+        {{"messages", spool.backlog_records},
+         {"bytes", spool.backlog_bytes},
+         {"oldest_seconds", static_cast<double>(spool.oldest_age_us) / 1e6}}},
+       {"latency", LatencyJson(latency)},
+       {"reasons", ReasonsJson(totals)},
+       {"process", {{"cpu_seconds", used.cpu_seconds}, {"rss_bytes", used.resident_bytes}}}});
 }
 
 }  // namespace sluice

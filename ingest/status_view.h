@@ -2,6 +2,8 @@
 // /ready, /metrics and the log.
 #pragma once
 
+#include <prometheus/client_metric.h>
+
 #include <atomic>
 #include <string>
 #include <string_view>
@@ -55,8 +57,11 @@ struct StatusView {
 };
 
 // Bodies of the answers. Ready JSON: {"ready":…, "reasons":[…], …}; health JSON as the old service
-// had it.
+// had it; status JSON as console/openapi.json says. `latency`: from arrival to commit. `actions`:
+// the console may change messages.
 std::string HealthJson(const StatusView& status);
 std::string ReadyJson(const StatusView& status, const std::vector<std::string>& reasons);
+std::string StatusJson(const StatusView& status, const prometheus::ClientMetric::Histogram& latency,
+                       bool actions);
 
 }  // namespace sluice

@@ -54,6 +54,20 @@ std::vector<std::string> Mistakes(Variables variables) {
   return lines;
 }
 
+TEST(Settings, WantAnAdminTokenThatCannotBeGuessedAndShowItNowhere) {
+  EXPECT_EQ(Loaded({}).admin_token, "");
+  EXPECT_EQ(Loaded({{"ADMIN_TOKEN", "sixteen-letters!"}}).admin_token, "sixteen-letters!");
+  for (const char* token :
+       {"fifteen-letters", "with spaces in the middle", "mit-Umlauten-äöü-äöü"}) {
+    EXPECT_THAT(Mistakes({{"ADMIN_TOKEN", token}}),
+                ElementsAre("ADMIN_TOKEN=********: a token must have at least 16 characters, of "
+                            "ASCII and without spaces"));
+  }
+  EXPECT_THAT(RenderConfiguration(From({{"ADMIN_TOKEN", "sixteen-letters!"}})),
+              Not(HasSubstr("sixteen")));
+  EXPECT_THAT(Mistakes({{"ADMIN_TOKEN", "sixteen-letters!"}, {"CONSOLE_ENABLED", "0"}}), SizeIs(1));
+}
+
 TEST(Settings, HaveTheDefaultsOfTheOldServiceWhereItHadThem) {
   const Settings s = Loaded({});
   EXPECT_EQ(s.mqtt_host, "iot-mqtt");
@@ -347,8 +361,8 @@ TEST(SettingsTable, MarksExactlyTheSecretsAndWhatMayBeReloaded) {
     if (setting.secret) secret.insert(setting.name);
     if (setting.reloadable) reloadable.insert(setting.name);
   }
-  EXPECT_THAT(secret,
-              ElementsAre("DATABASE_URL", "LISTEN_DATABASE_URL", "MQTT_PASSWORD", "PG_PASS"));
+  EXPECT_THAT(secret, ElementsAre("ADMIN_TOKEN", "DATABASE_URL", "LISTEN_DATABASE_URL",
+                                  "MQTT_PASSWORD", "PG_PASS"));
   EXPECT_THAT(reloadable, ElementsAre("MAX_PAYLOAD_BYTES", "RATE_LIMIT_BURST", "RATE_LIMIT_RPS",
                                       "STORE_REJECTS"));
 }

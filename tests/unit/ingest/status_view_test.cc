@@ -174,6 +174,57 @@ TEST_F(StatusViewTest, TellsHealthAsTheOldServiceDid) {
     "last_write_at": "2026-03-01T10:00:25.000000Z"})"));
 }
 
+TEST_F(StatusViewTest, TellsTheConsoleWhatTheEquationIsMadeOf) {
+  MakeReady();
+  CommitSome();
+  accounting_.Duplicates(2);
+  const json status = json::parse(StatusJson(view_, stages_.receive_to_commit(), true));
+  EXPECT_EQ(status["accounting"], json::parse(R"({"received": 5, "stored": 1, "quarantined": 1,
+            "duplicates": 2, "spooled": 1, "damaged": 0, "gap": 0})"));
+  EXPECT_EQ(status["reasons"], json::parse(R"({"INVALID_JSON": 1})"));
+  EXPECT_EQ(status["backlog"]["messages"], 1);
+  EXPECT_EQ(status["ready"], true);
+  EXPECT_EQ(status["reason"], "");
+  EXPECT_EQ(status["stage"], "working");
+  EXPECT_EQ(status["actions"], true);
+  EXPECT_EQ(status["broker"], json::parse(R"({"connected": true})"));
+  EXPECT_EQ(status["database"], json::parse(R"({"healthy": true, "reason": ""})"));
+  EXPECT_GT(status["process"]["rss_bytes"], 1 << 20);
+}
+
+TEST_F(StatusViewTest, TellsTheConsoleWhyItIsNotReady) {
+  health_.Failed(DatabaseHealth::Seen::kByCommit, {"42501", "no", "", false, false});
+  const json status = json::parse(StatusJson(view_, stages_.receive_to_commit(), false));
+  EXPECT_EQ(status["ready"], false);
+  EXPECT_EQ(status["reason"],
+            "starting: reading what is committed; broker: not connected yet; database paused: "
+            "42501: no");
+  EXPECT_EQ(status["stage"], "starting");
+  EXPECT_EQ(status["actions"], false);
+  EXPECT_EQ(status["database"],
+            json::parse(R"({"healthy": false, "reason": "paused: 42501: no"})"));
+  phase_ = Phase::kWorking;
+  draining_ = true;
+  EXPECT_EQ(json::parse(StatusJson(view_, stages_.receive_to_commit(), false))["stage"],
+            "draining");
+}
+
+TEST_F(StatusViewTest, TellsTheConsoleTheLatenciesAsAHistogram) {
+  CommitSome();
+  const auto chunk = spool_.Next();
+  Batch batch;
+  Pipeline pipeline(parts_.shared, parts_.store);
+  pipeline.Decode(*chunk, &batch);
+  stages_.Committed(batch, kReceived + 250'000, 0.1);
+  const json latency =
+      json::parse(StatusJson(view_, stages_.receive_to_commit(), false))["latency"];
+  EXPECT_EQ(latency["count"], 1);
+  EXPECT_EQ(latency["sum"], 0.25);
+  const json& buckets = latency["buckets"];
+  EXPECT_EQ(buckets.size(), 22U) << "without the one that ends nowhere";
+  for (const json& bucket : buckets) EXPECT_EQ(bucket[1], bucket[0] < 0.25 ? 0 : 1) << bucket;
+}
+
 // Family names to their types, and series to their values. Fails on a line that Prometheus would
 // not read.
 struct Parsed {

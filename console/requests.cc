@@ -1,0 +1,197 @@
+#include "console/requests.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/escape.h"
+#include "schema/reason.h"
+#include "schema/timestamp.h"
+
+namespace sluice {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int64_t kPage = 50;
+constexpr int64_t kLargestPage = 500;
+constexpr size_t kMostIds = 1000;
+constexpr int64_t kMostMessages = 10'000;
+constexpr size_t kLongestId = 18;  // what surely fits
+constexpr size_t kLongestName = 256;
+constexpr size_t kLongestTime = 64;
+
+Status Wrong(std::string_view name, const std::string& why) {
+  return {ErrorCode::kInvalidArgument, std::string(name) + ": " + why};
+}
+
+// The beginning of what somebody wrote, for a message.
+std::string Begin(std::string_view text) {
+  constexpr size_t kShown = 64;
+  return std::string(text.substr(0, kShown)) + (text.size() > kShown ? "…" : "");
+}
+
+Status Unknown(std::string_view name) {
+  return Wrong(Begin(name), "there is no such thing to ask for");
+}
+
+size_t Characters(std::string_view text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+Status CheckText(std::string_view name, std::string_view text, size_t longest) {
+  if (text.empty()) return Wrong(name, "it is empty");
+  if (Characters(text) > longest) {
+    return Wrong(name, "it has more than " + std::to_string(longest) + " characters");
+  }
+  if (!IsValidUtf8(text)) return Wrong(name, "it is not UTF-8");
+  if (text.find('\0') != std::string_view::npos) return Wrong(name, "there is a NUL in it");
+  return Status::Ok();
+}
+
+// Digits only.
+std::optional<int64_t> ParseNumber(std::string_view text) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole && text.front() != '-' ? std::optional(number) : std::nullopt;
+}
+
+Status OutOf(std::string_view name, std::string_view text, int64_t most) {
+  return Wrong(name, Begin(text) + " is no whole number from 1 to " + std::to_string(most));
+}
+
+// One member of a filter, which a list and a selection have in common.
+Status SetFilter(std::string_view name, const std::string& text, UnixMicros now,
+                 QuarantineFilter* filter) {
+  Status good = CheckText(name, text, name == "since" ? kLongestTime : kLongestName);
+  if (!good.ok()) return good;
+  if (name == "tenant") {
+    filter->tenant = text;
+  } else if (name == "device") {
+    filter->device = text;
+  } else if (name == "reason") {
+    Reason reason{};
+    if (!ParseReason(text, &reason)) return Wrong(name, "there is no reason " + Begin(text));
+    filter->reason = text;
+  } else if (name == "since") {
+    filter->since = ParseSince(text, now);
+    if (!filter->since) {
+      return Wrong(name,
+                   Begin(text) + " is neither 30m, 2h or 7d nor a time as 2026-03-01T10:00:00Z");
+    }
+  } else {
+    return Unknown(name);
+  }
+  return Status::Ok();
+}
+
+Status SetState(const std::string& text, QuarantineFilter* filter) {
+  if (text == "ALL") {
+    filter->state.clear();
+  } else if (text == "NEW" || text == "REPLAYED" || text == "DISCARDED") {
+    filter->state = text;
+  } else {
+    return Wrong("status", Begin(text) + " is none of NEW, REPLAYED, DISCARDED and ALL");
+  }
+  return Status::Ok();
+}
+
+// As CursorAt wrote it.
+std::optional<QuarantinePosition> ParseCursor(std::string_view text) {
+  const size_t line = std::min(text.find('_'), text.size());
+  const auto time = ParseIso8601(text.substr(0, line));
+  if (!time || line == text.size()) return std::nullopt;
+  const Result<int64_t> id = ParseMessageId(text.substr(line + 1));
+  if (!id.ok()) return std::nullopt;
+  return QuarantinePosition{FormatIso8601(*time), std::to_string(*id)};
+}
+
+Status SetParameter(const std::string& name, const std::string& text, UnixMicros now,
+                    ListRequest* request) {
+  if (name == "status") return SetState(text, &request->filter);
+  if (name == "limit") {
+    const auto number = ParseNumber(text);
+    if (!number || *number < 1 || *number > kLargestPage) return OutOf(name, text, kLargestPage);
+    request->filter.limit = *number;
+    return Status::Ok();
+  }
+  if (name == "after") {
+    request->after = ParseCursor(text);
+    return request->after ? Status::Ok() : Wrong(name, "it is no next of a page before");
+  }
+  return SetFilter(name, text, now, &request->filter);
+}
+
+Result<QuarantineFilter> ParseIds(const Json& ids) {
+  if (!ids.is_array() || ids.empty() || ids.size() > kMostIds) {
+    return Wrong("ids", "1 to " + std::to_string(kMostIds) + " of them are wanted");
+  }
+  QuarantineFilter filter;
+  for (const Json& id : ids) {
+    if (!id.is_string()) return Wrong("ids", "each is wanted as text");
+    const Result<int64_t> number = ParseMessageId(id.get_ref<const std::string&>());
+    if (!number.ok()) return Wrong("ids", number.message());
+    filter.ids.push_back(*number);
+  }
+  return filter;
+}
+
+Result<QuarantineFilter> ParseFilter(const Json& wanted, const Json& limit, UnixMicros now) {
+  QuarantineFilter filter;
+  if (!wanted.is_object()) return Wrong("filter", "an object is wanted");
+  for (const auto& [name, value] : wanted.items()) {
+    if (!value.is_string()) return Wrong(Begin(name), "text is wanted");
+    Status set = SetFilter(name, value.get_ref<const std::string&>(), now, &filter);
+    if (!set.ok()) return set;
+  }
+  if (!filter.narrows()) return Wrong("filter", "one of tenant, device, reason, since is wanted");
+  if (!limit.is_number_integer() || limit < 1 || limit > kMostMessages) {
+    return OutOf("limit", limit.is_null() ? "nothing" : limit.dump(), kMostMessages);
+  }
+  filter.limit = limit.get<int64_t>();
+  return filter;
+}
+
+}  // namespace
+
+Result<ListRequest> ParseList(const QueryParameters& query, UnixMicros now) {
+  ListRequest request;
+  request.filter.limit = kPage;
+  for (const auto& [name, text] : query) {
+    if (text.empty()) continue;
+    const Status set = SetParameter(name, text, now, &request);
+    if (!set.ok()) return set;
+  }
+  return request;
+}
+
+Status RefuseParameters(const QueryParameters& query) {
+  return query.empty() ? Status::Ok() : Unknown(query.begin()->first);
+}
+
+Result<int64_t> ParseMessageId(std::string_view text) {
+  const auto number = text.size() > kLongestId ? std::nullopt : ParseNumber(text);
+  if (!number) return Wrong("id", Begin(text) + " is no whole number");
+  return *number;
+}
+
+Result<QuarantineFilter> ParseSelection(const std::string& body, UnixMicros now) {
+  const Json json = Json::parse(body, nullptr, false);
+  if (!json.is_object()) return Wrong("body", "a JSON object is wanted");
+  const bool by_ids = json.contains("ids");
+  for (const auto& [name, value] : json.items()) {
+    if (by_ids ? name != "ids" : name != "filter" && name != "limit") return Unknown(name);
+  }
+  if (by_ids) return ParseIds(json["ids"]);
+  if (!json.contains("filter")) return Wrong("body", "ids, or filter and limit, are wanted");
+  return ParseFilter(json["filter"], json.value("limit", Json()), now);
+}
+
+std::string CursorAt(const QuarantinePosition& position) {
+  return position.ingested_at + "_" + position.id;
+}
+
+}  // namespace sluice

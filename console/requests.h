@@ -1,0 +1,39 @@
+// What a request to the console's API asks for. openapi.json has the limits; a Status here says in
+// a sentence, which begins with the name of what is wrong, why the request will not do.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "quarantine/review.h"
+
+namespace sluice {
+
+using QueryParameters = std::map<std::string, std::string>;
+
+struct ListRequest {
+  QuarantineFilter filter = {};  // with the page's size as its limit
+  std::optional<QuarantinePosition> after = {};
+};
+
+// A page of the list. What is empty counts as not given.
+Result<ListRequest> ParseList(const QueryParameters& query, UnixMicros now);
+
+// Of a request that takes no parameters.
+Status RefuseParameters(const QueryParameters& query);
+
+// The id of a message.
+Result<int64_t> ParseMessageId(std::string_view text);
+
+// The NEW messages that a body names, by their ids or by a filter with a limit.
+Result<QuarantineFilter> ParseSelection(const std::string& body, UnixMicros now);
+
+// What ParseList takes as `after`.
+std::string CursorAt(const QuarantinePosition& position);
+
+}  // namespace sluice
