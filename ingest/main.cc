@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
   sluice::AddIngestCommand(app, &status);
   sluice::AddDrainCommand(app, &status);
   sluice::AddMigrateCommand(app, &status);
+  sluice::AddStatusCommand(app, &status);
   sluice::AddQuarantineCommand(app, &status);
   sluice::AddExplainCommand(app, &status);
   sluice::AddDoctorCommand(app, &status);

@@ -27,5 +27,6 @@ void AddIngestCommand(CLI::App& app, int* status);
 void AddMigrateCommand(CLI::App& app, int* status);
 void AddPkiCommand(CLI::App& app, int* status);
 void AddQuarantineCommand(CLI::App& app, int* status);
+void AddStatusCommand(CLI::App& app, int* status);
 
 }  // namespace sluice
