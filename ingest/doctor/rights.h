@@ -12,11 +12,11 @@ namespace sluice {
 enum class RightOn { kSchema, kTable, kColumn, kFunction, kOwner };
 
 struct Right {
-  RightOn on;
   // In the schema public, where it is not that: "telemetry", "device_registry.latitude",
   // "sluice_ensure_partition(date)". Of kOwner, the table whose owner the role must be a member of.
   const char* name;
-  const char* privilege;      // "SELECT"
+  const char* privilege;  // "SELECT"
+  RightOn on;
   bool to_provision = false;  // wanted with AUTO_PROVISION=1 only
 };
 
