@@ -1,0 +1,363 @@
+// What was rejected: by tenant and reason, as a list, one message alone; replay and discard.
+import {askAndPost, forgetToken, holdsToken} from './actions.js';
+import {
+  byId, element, formatBytes, formatCount, formatTime, get, plural, setText, withoutEmpty,
+} from './page.js';
+
+const PAGE = 50;
+const AT_ONCE = 10_000;         // messages that one request replays or discards at most
+const SUMMARY_PERIOD = 10_000;  // milliseconds
+const STATUSES = [['NEW', 'waiting'], ['REPLAYED', 'replayed'], ['DISCARDED', 'discarded'],
+  ['ALL', 'any']];
+const FILTERS = ['tenant', 'device', 'reason', 'status', 'since'];
+
+const form = byId('filters');
+const table = byId('messages');
+const detail = byId('detail');
+
+let allowed = false;      // the daemon has an ADMIN_TOKEN
+let filter = {};          // what the list shows
+let pages = [''];         // cursors of the pages up to the one that is shown
+let following = null;     // cursor of the next page
+let loads = 0;            // only the last one's answer is shown
+let shown = null;         // the message in the dialog
+let summary = [];
+let rejected = null;      // counter of the daemon, now and when the list was loaded
+let rejectedAtLoad = null;
+let knownReasons = new Set();
+const troubles = {};
+
+// The part of the filter that says which messages, whatever became of them.
+const narrowing = () => withoutEmpty({...filter, status: ''});
+const narrowed = () => Object.keys(narrowing()).length > 0;
+const statusName = (status) => STATUSES.find(([name]) => name === status)?.[1] ?? status;
+const orDash = (text) => (text ? String(text) : '–');
+
+// part: "list", "summary" or "message"; problem: null when it went well.
+function complain(part, problem) {
+  troubles[part] = problem;
+  const first = Object.values(troubles).find(Boolean);
+  byId('trouble').hidden = !first;
+  if (first) setText(byId('trouble'), `The quarantine cannot be read: ${first.message}.`);
+}
+
+function say(text) {
+  setText(byId('result'), text);
+  byId('result').focus();
+}
+
+// --- filters; the address keeps them, so that a reload or a bookmark shows the same
+
+function fillReasons(reasons) {
+  const added = reasons.filter((reason) => reason && !knownReasons.has(reason));
+  if (added.length === 0) return;
+  knownReasons = new Set([...knownReasons, ...added].sort());
+  const chosen = form.elements.reason.value;
+  form.elements.reason.replaceChildren(element('option', {value: ''}, 'any'),
+    ...[...knownReasons].map((reason) => element('option', {value: reason}, reason)));
+  form.elements.reason.value = chosen;
+}
+
+function setFilter(fields) {
+  fillReasons([fields.reason ?? '']);
+  for (const name of FILTERS) form.elements[name].value = fields[name] ?? '';
+  // An address may have what the form does not offer.
+  form.elements.status.value ||= 'NEW';
+  form.elements.since.value ||= '';
+  filter = Object.fromEntries(FILTERS.map((name) => [name, form.elements[name].value.trim()]));
+  const query = new URLSearchParams(withoutEmpty({...filter,
+    status: filter.status === 'NEW' ? '' : filter.status})).toString();
+  history.replaceState(null, '', (query ? `?${query}` : location.pathname) + location.hash);
+  pages = [''];
+  markSummary();
+  return loadList();
+}
+
+// --- by tenant and reason
+
+function markSummary() {
+  byId('summary').querySelectorAll('tbody button').forEach((button, i) => {
+    const same = summary[i].reason === filter.reason && summary[i].tenant === filter.tenant;
+    button.setAttribute('aria-pressed', String(same));
+  });
+}
+
+function cell(label, content, options = {}) {
+  return element('td', {'data-label': label, ...options}, content);
+}
+
+function summaryRow(item) {
+  const button = element('button', {type: 'button', class: 'link'}, item.reason);
+  button.addEventListener('click', () => {
+    setFilter({reason: item.reason, tenant: item.tenant});
+    form.scrollIntoView({block: 'nearest'});
+  });
+  return element('tr', {}, cell('Reason', button), cell('Tenant', orDash(item.tenant)),
+    cell('Devices', formatCount(item.devices), {class: 'number'}),
+    cell('Waiting', formatCount(item.stored), {class: 'number'}),
+    cell('Rejected, 24 h', formatCount(item.counted), {class: 'number'}),
+    cell('Not kept', formatCount(item.withheld), {class: 'number'}),
+    cell('First', formatTime(item.first_seen)), cell('Last', formatTime(item.last_seen)));
+}
+
+// Rows that look the same stay, and with them the keyboard's place.
+function showSummary(items) {
+  if (JSON.stringify(items) === JSON.stringify(summary)) return;
+  const body = byId('summary').tBodies[0];
+  const place = [...body.querySelectorAll('button')].indexOf(document.activeElement);
+  const {tenant, reason} = summary[place] ?? {};
+  summary = items;
+  body.replaceChildren(...items.map(summaryRow));
+  markSummary();
+  fillReasons(items.map((item) => item.reason));
+  setText(byId('waiting'), formatCount(items.reduce((sum, item) => sum + item.stored, 0)));
+  if (place < 0) return;
+  const again = items.findIndex((item) => item.tenant === tenant && item.reason === reason);
+  (body.querySelectorAll('button')[again] ?? form.elements.tenant).focus();
+}
+
+async function loadSummary() {
+  try {
+    showSummary((await get('quarantine/summary')).items);
+    complain('summary', null);
+  } catch (problem) {
+    complain('summary', problem);
+  }
+}
+
+async function watchSummary() {
+  for (;;) {
+    await loadSummary();
+    if (troubles.list) await loadList();
+    await new Promise((done) => setTimeout(done, SUMMARY_PERIOD));
+  }
+}
+
+// --- the list
+
+const picks = () => [...table.tBodies[0].querySelectorAll('input')];
+const selectedIds = () => picks().filter((box) => box.checked).map((box) => box.value);
+
+function showSelection() {
+  const count = selectedIds().length;
+  byId('pick-all').checked = count > 0 && count === picks().length;
+  byId('pick-all').indeterminate = count > 0 && count < picks().length;
+  setText(byId('selected'), count > 0 ? `${formatCount(count)} selected` : '');
+  byId('narrow').hidden = narrowed();
+  for (const name of ['replay', 'discard']) {
+    byId(`${name}-selected`).disabled = count === 0;
+    byId(`${name}-all`).disabled = !narrowed() || table.tBodies[0].rows.length === 0;
+  }
+}
+
+function showActions() {
+  byId('actions').hidden = !allowed || filter.status !== 'NEW';
+  table.classList.toggle('pickable', !byId('actions').hidden);
+  byId('detail-actions').hidden = !allowed || shown?.status !== 'NEW';
+  byId('forget').hidden = !holdsToken();
+}
+
+function pick(id) {
+  const box = element('input', {type: 'checkbox', value: id, 'aria-label': `Select message ${id}`});
+  box.addEventListener('change', showSelection);
+  return box;
+}
+
+function listRow(item) {
+  const open = element('button', {type: 'button', class: 'link'}, item.reason);
+  open.addEventListener('click', () => showDetail(item.id));
+  return element('tr', {}, cell('', pick(item.id), {class: 'pick'}),
+    cell('Received', formatTime(item.received_at)), cell('Reason', open),
+    cell('Tenant', orDash(item.tenant)), cell('Device', orDash(item.device)),
+    cell('Topic', orDash(item.topic)), cell('Status', statusName(item.status)));
+}
+
+function showList({items, next}) {
+  following = next;
+  table.tBodies[0].replaceChildren(...items.map(listRow));
+  table.hidden = items.length === 0;
+  byId('empty').hidden = items.length > 0;
+  setText(byId('empty'), narrowed() || filter.status === 'ALL' ? 'No message matches.'
+    : `No message is ${statusName(filter.status)}.`);
+  byId('newer').disabled = pages.length === 1;
+  byId('older').disabled = !next;
+  setText(byId('page'), items.length > 0 ? `page ${pages.length}` : '');
+  showSelection();
+  showActions();
+}
+
+async function loadList() {
+  const load = ++loads;
+  rejectedAtLoad = rejected;
+  setText(byId('refresh'), 'Refresh');
+  try {
+    const answer = await get('quarantine', {...filter, limit: PAGE, after: pages.at(-1)});
+    if (load !== loads) return;
+    showList(answer);
+    complain('list', null);
+  } catch (problem) {
+    if (load === loads) complain('list', problem);
+  }
+}
+
+// --- one message
+
+function facts(message) {
+  const known = {
+    'Status': statusName(message.status), 'What exactly': message.detail,
+    'First reason': message.first_reason, 'Received (UTC)': formatTime(message.received_at),
+    'Tenant': message.tenant, 'Device': message.device, 'Site': message.site,
+    'Topic': message.topic, 'Time in it': message.event_time, 'Sender': message.identity,
+    'Sender proven by': message.identity_proof, 'Token': message.had_token ? 'sent, cut out' : '',
+    'Replayed (UTC)': message.replayed_at && formatTime(message.replayed_at),
+    'Replayed by': message.replayed_by, 'Number': message.id,
+  };
+  return element('dl', {class: 'facts'}, ...Object.entries(known).filter(([, value]) => value)
+    .map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
+}
+
+function explain({explanation}) {
+  if (!explanation) return [element('p', {}, 'This version does not know the reason.')];
+  return [element('h3', {}, 'What it means'), element('p', {}, explanation.means),
+    element('h3', {}, 'How to mend it'), element('p', {}, explanation.mend)];
+}
+
+function payloadNote({bytes, encoding, cut}) {
+  return [formatBytes(bytes), encoding === 'base64' ? 'not UTF-8: shown as base64' : 'UTF-8',
+    cut ? 'only the beginning was kept, so it cannot be replayed' : ''].filter(Boolean).join(', ');
+}
+
+async function showDetail(id) {
+  try {
+    shown = await get(`quarantine/${id}`);
+    complain('message', null);
+  } catch (problem) {
+    complain('message', problem);
+    return;
+  }
+  setText(byId('detail-title'), shown.reason);
+  byId('detail-replay').disabled = shown.payload.cut;
+  byId('detail-body').replaceChildren(...explain(shown), facts(shown),
+    element('h3', {}, 'Payload ', element('small', {}, payloadNote(shown.payload))),
+    element('pre', {tabindex: 0, 'aria-label': 'Payload'}, shown.payload.text));
+  showActions();
+  detail.showModal();
+  detail.scrollTop = 0;
+}
+
+// --- replay and discard
+
+const VERBS = {
+  replay: {verb: 'Replay', means: 'Today\'s checks decide again: what passes is stored, what ' +
+    'does not stays here with its new reason.'},
+  discard: {verb: 'Discard', means: 'What is discarded is never stored. It stays until ' +
+    'QUARANTINE_RETENTION, marked as discarded.'},
+};
+
+function outcome(answer, limit) {
+  const parts = [];
+  if ('discarded' in answer) {
+    parts.push(`Discarded ${plural(answer.discarded, 'message')}.`);
+  } else {
+    parts.push(`Replayed ${plural(answer.replayed, 'message')}.`);
+    const why = Object.entries(answer.kept_reasons)
+      .map(([reason, count]) => `${reason} ${formatCount(count)}`);
+    if (answer.not_whole > 0) why.push(`not kept whole ${formatCount(answer.not_whole)}`);
+    if (answer.kept > 0) parts.push(`Still here: ${formatCount(answer.kept)} (${why.join(', ')}).`);
+  }
+  const done = (answer.discarded ?? answer.replayed) + (answer.kept ?? 0);
+  if (!answer.complete) parts.push('Time was up before the rest: do it again to go on.');
+  else if (done >= limit) parts.push('There may be more: do it again for the next ones.');
+  return parts.join(' ');
+}
+
+async function act(name, what, body) {
+  const {verb, means} = VERBS[name];
+  let answer;
+  try {
+    answer = await askAndPost({title: `${verb} ${what}?`, text: means, verb,
+      path: `quarantine/${name}`, body});
+  } catch (problem) {
+    say(`${verb} failed: ${problem.message}.`);
+  }
+  showActions();
+  if (!answer) return;
+  detail.close();
+  say(outcome(answer, body.limit));
+  pages = [''];
+  await Promise.all([loadList(), loadSummary()]);
+}
+
+function actOnSelected(name) {
+  const ids = selectedIds();
+  return act(name, plural(ids.length, 'selected message'), {ids});
+}
+
+function actOnAll(name) {
+  const words = Object.entries(narrowing())
+    .map(([field, value]) => (field === 'since' ? `the last ${value}` : `${field} ${value}`));
+  return act(name, `all messages of ${words.join(', ')}`, {filter: narrowing(), limit: AT_ONCE});
+}
+
+// --- what the rest of the page tells
+
+export function showPermission(actions) {
+  setText(byId('permission'), actions ? ''
+    : 'Read-only. With ADMIN_TOKEN set, the daemon lets this page replay and discard.');
+  if (actions === allowed) return;
+  allowed = actions;
+  showActions();
+}
+
+// Nothing moves under the reader's eyes: the button says that there is more.
+export function tellRejected({accounting, reasons}) {
+  fillReasons(Object.keys(reasons));
+  rejected = accounting.quarantined;
+  rejectedAtLoad ??= rejected;
+  const more = rejected - rejectedAtLoad;
+  if (more < 0) rejectedAtLoad = rejected;  // the daemon was restarted
+  setText(byId('refresh'), more > 0 ? `Refresh, ${formatCount(more)} new` : 'Refresh');
+}
+
+function listen() {
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    setFilter(Object.fromEntries(new FormData(form)));
+  });
+  byId('clear').addEventListener('click', () => setFilter({}));
+  byId('refresh').addEventListener('click', () => Promise.all([loadList(), loadSummary()]));
+  byId('older').addEventListener('click', () => {
+    if (!following) return;
+    pages.push(following);
+    following = null;
+    loadList();
+  });
+  byId('newer').addEventListener('click', () => {
+    if (pages.length > 1) pages.pop();
+    loadList();
+  });
+  byId('pick-all').addEventListener('change', ({target}) => {
+    for (const box of picks()) box.checked = target.checked;
+    showSelection();
+  });
+  for (const name of ['replay', 'discard']) {
+    byId(`${name}-selected`).addEventListener('click', () => actOnSelected(name));
+    byId(`${name}-all`).addEventListener('click', () => actOnAll(name));
+    byId(`detail-${name}`).addEventListener('click',
+      () => act(name, 'this message', {ids: [shown.id]}));
+  }
+  byId('detail-close').addEventListener('click', () => detail.close());
+  byId('forget').addEventListener('click', () => {
+    forgetToken();
+    showActions();
+  });
+}
+
+export function startQuarantine() {
+  form.elements.status.replaceChildren(
+    ...STATUSES.map(([name, words]) => element('option', {value: name}, words)));
+  form.elements.reason.replaceChildren(element('option', {value: ''}, 'any'));
+  listen();
+  setFilter(Object.fromEntries(new URLSearchParams(location.search)));
+  watchSummary();
+}
