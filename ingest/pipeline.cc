@@ -17,7 +17,11 @@ void NoteDay(UnixMicros time, size_t message, std::vector<Batch::Day>* days) {
 }
 
 // For the operator, where the reason alone does not say what to look for.
-std::string DetailOf(Reason reason, const Message& message) {
+std::string DetailOf(Reason reason, const Message& message, const Batch& batch) {
+  if (reason == Reason::kSiteMismatch) {
+    return "payload " + Escaped(batch.SiteOf(message)) + ", registry " +
+           Escaped(message.device->site_id);
+  }
   if (reason != Reason::kIdentityMismatch) return "";
   return "the broker knows the sender as " + Escaped(message.claim->identity) + ", by its " +
          std::string(StampMethodName(message.claim->method));
@@ -162,7 +166,7 @@ void Pipeline::Decide(Batch* batch) {
   for (Message& message : batch->messages) {
     if (!message.accepted()) continue;
     if (const auto reason = Check(message, *batch)) {
-      Reject(shared_, &message, *reason, DetailOf(*reason, message));
+      Reject(shared_, &message, *reason, DetailOf(*reason, message, *batch));
     }
   }
 }

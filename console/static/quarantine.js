@@ -204,7 +204,7 @@ async function loadList() {
 
 function facts(message) {
   const known = {
-    'Status': statusName(message.status), 'What exactly': message.detail,
+    'Status': statusName(message.status), 'What was wrong': message.detail,
     'First reason': message.first_reason, 'Received (UTC)': formatTime(message.received_at),
     'Tenant': message.tenant, 'Device': message.device, 'Site': message.site,
     'Topic': message.topic, 'Time in it': message.event_time, 'Sender': message.identity,
@@ -316,7 +316,7 @@ export function tellRejected({accounting, reasons}) {
   rejectedAtLoad ??= rejected;
   const more = rejected - rejectedAtLoad;
   if (more < 0) rejectedAtLoad = rejected;  // the daemon was restarted
-  setText(byId('refresh'), more > 0 ? `Refresh, ${formatCount(more)} new` : 'Refresh');
+  setText(byId('refresh'), more > 0 ? `Refresh, ${formatCount(more)} new in all` : 'Refresh');
 }
 
 function listen() {

@@ -393,6 +393,12 @@ TEST_F(Stamped, OfAnotherSenderIsAMismatchThatNamesTheSender) {
   }
 }
 
+TEST_F(Stamped, OfADeviceAtAnotherSiteSaysWhereEachHasIt) {
+  const Message message = MessageWith("", token_topic_, R"({"site_id":"south"})");
+  ASSERT_EQ(Verdict(message), "SITE_MISMATCH_REGISTRY_VS_PAYLOAD");
+  EXPECT_EQ(message.rejection->detail, "payload south, registry north");
+}
+
 TEST_F(Stamped, IsJudgedAfterTheRegistryAndBeforeTheToken) {
   DeviceRecord revoked = GoodDevice();
   revoked.active = false;
