@@ -266,6 +266,7 @@ int LastReached(const Message& message) {
 }
 
 std::string Joined(const std::string& seen, const std::string& detail) {
+  if (seen == detail) return seen;
   return seen.empty() || detail.empty() ? seen + detail : seen + ": " + detail;
 }
 
@@ -274,7 +275,8 @@ CheckSeen Seen(const Check& check, const Message& message, const Sight& sight) {
   if (check.number > last) return {&check, CheckVerdict::kNotReached, ""};
   const std::string saw = (sight.*kSee[static_cast<size_t>(check.number) - 1])();
   if (check.number == last) {
-    return {&check, CheckVerdict::kRefused, sight.Hidden(Joined(saw, message.rejection->detail))};
+    return {&check, CheckVerdict::kRefused,
+            Joined(sight.Hidden(saw), sight.Hidden(message.rejection->detail))};
   }
   return {&check, sight.Asked(check) ? CheckVerdict::kPassed : CheckVerdict::kNotAsked, saw};
 }
