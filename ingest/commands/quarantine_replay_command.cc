@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -18,11 +19,13 @@ namespace {
 
 constexpr const char* kCommand = "quarantine replay";
 
-volatile std::sig_atomic_t interrupted = 0;
+// Set by a signal in whichever thread takes it, read by those that replay.
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
 
 // The first one ends the replay after the step that it is in; the second one, everything.
 void EndSoon(int signal) {
-  interrupted = 1;
+  interrupted = true;
   std::signal(signal, SIG_DFL);
 }
 
@@ -97,7 +100,7 @@ class Crew {
  private:
   void RunSteps(Replayer& replayer, ProgressBar& progress) {
     uint64_t before = 0;
-    for (bool more = true; more && interrupted == 0;) {
+    for (bool more = true; more && !interrupted;) {
       auto stepped = replayer.Step();
       const std::lock_guard lock(mutex_);
       if (!stepped.ok() && !failure_) failure_ = stepped.error();
@@ -132,7 +135,7 @@ int Replay(const QuarantineOptions& options) {
     options.json ? PrintTotalsAsJson(crew.totals(), *withheld)
                  : PrintTotals(crew.totals(), *withheld);
     if (failure) return ComplainOf(kCommand, *failure);
-    return interrupted == 0 ? kExitOk : Complain(kCommand, "interrupted; run it again to go on");
+    return interrupted ? Complain(kCommand, "interrupted; run it again to go on") : kExitOk;
   });
 }
 
