@@ -13,7 +13,7 @@ using ::testing::SizeIs;
 
 // The third column of docs/architecture.md's table, a line for each check.
 std::vector<std::string> ReasonsInTheDocs() {
-  std::ifstream page(std::string(SLUICE_SOURCE_DIR) + "/docs/architecture.md");
+  std::ifstream page(SLUICE_SOURCE_DIR "/docs/architecture.md");
   std::vector<std::string> reasons;
   for (std::string line; std::getline(page, line);) {
     if (line.rfind("| " + std::to_string(reasons.size() + 1) + " |", 0) != 0) continue;
