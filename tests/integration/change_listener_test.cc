@@ -16,6 +16,7 @@
 #include "schema/migrator.h"
 #include "tests/support/free_port.h"
 #include "tests/support/postgres_server.h"
+#include "tests/support/sluice_stack.h"
 #include "tests/support/tcp_proxy.h"
 
 namespace sluice {
@@ -26,6 +27,7 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using testing::Eventually;
 using ::testing::HasSubstr;
 using testing::SharedPostgres;
 using testing::TcpProxy;
@@ -188,8 +190,9 @@ TEST_F(ChangeListenerTest, IsDeafWhileHeartbeatsCannotBeSentAndTellsChangesAllTh
   options.heartbeat = seconds(4);
   Start(options);
   diary_.Until("hearing");
-  proxy.Stall(true);
-  std::this_thread::sleep_for(seconds(4));  // a heartbeat is on its way and does not arrive
+  // The next heartbeat. (A line that stalls now may keep the answer to the first.)
+  proxy.HoldAt("NOTIFY");
+  ASSERT_TRUE(Eventually([&] { return proxy.holding(); }));
   Execute("INSERT INTO device_registry (tenant_id, device_id, site_id) VALUES ('t', 'a', 'n')");
   EXPECT_THAT(diary_.Until("t|a"), ElementsAre("t|a"));
   diary_.Until("deaf");
