@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/ascii_json.h"
 #include "base/clock.h"
 #include "base/escape.h"
 #include "base/log.h"
@@ -31,9 +32,8 @@ constexpr seconds kChangeTime{10};
 constexpr int64_t kDiscardedAtOnce = 1000;
 constexpr int64_t kMostSummed = 500;
 
-// Everything that is not ASCII as \uXXXX: no terminal takes it for a command.
 HttpResponse Ok(const Json& json) {
-  return {200, "application/json", json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n"};
+  return {200, "application/json", DumpAscii(json) + "\n"};
 }
 
 HttpResponse BadParameter(const Status& status) {

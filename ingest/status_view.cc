@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/ascii_json.h"
 #include "ingest/process_usage.h"
 #include "schema/timestamp.h"
 
@@ -12,9 +13,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Reasons may hold a server's text: invalid UTF-8 in it is replaced, not thrown at us.
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+std::string Line(const Json& json) {
+  return DumpAscii(json) + "\n";
 }
 
 // A server that hangs gives no error before WRITE_TIMEOUT has passed; what waits longer than this
@@ -94,7 +94,7 @@ std::vector<std::string> StatusView::ReasonsNotReady() const {
 
 std::string HealthJson(const StatusView& status) {
   const Totals totals = status.accounting.Snapshot();
-  return Dump(
+  return Line(
       {{"status", "healthy"},
        {"service", status.service},
        {"counters",
@@ -114,7 +114,7 @@ std::string ReadyJson(const StatusView& status, const std::vector<std::string>& 
   for (const std::string& concern : status.database.concerns()) {
     if (!concern.empty()) notes.push_back(concern);
   }
-  return Dump({{"ready", reasons.empty()},
+  return Line({{"ready", reasons.empty()},
                {"reasons", reasons},
                {"notes", notes},
                {"identity_mode", by_topic ? "topic" : "stamp"},
@@ -138,7 +138,7 @@ std::string StatusJson(const StatusView& status, const prometheus::ClientMetric:
   for (const std::string& reason : status.ReasonsNotReady()) {
     why += (why.empty() ? "" : "; ") + reason;
   }
-  return Dump(
+  return Line(
       {{"version", SLUICE_VERSION},
        {"now", FormatIso8601(now)},
        {"uptime_seconds", static_cast<double>(std::max<int64_t>(0, now - used.started)) / 1e6},

@@ -5,9 +5,9 @@
 #include <cstdlib>
 #include <memory>
 
+#include "base/ascii_json.h"
 #include "base/escape.h"
 #include "ingest/commands/commands.h"
-#include "ingest/commands/json_output.h"
 #include "ingest/doctor/doctor.h"
 
 namespace sluice {

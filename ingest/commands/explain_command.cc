@@ -8,6 +8,7 @@
 
 #include "auth/pki/certificate.h"
 #include "auth/pki/pki_files.h"
+#include "base/ascii_json.h"
 #include "base/clock.h"
 #include "base/escape.h"
 #include "ingest/commands/admin.h"

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/ascii_json.h"
 #include "base/escape.h"
 #include "ingest/commands/admin.h"
 #include "ingest/commands/json_output.h"
