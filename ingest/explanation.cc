@@ -60,7 +60,7 @@ class Sight {
   std::string Registered() const;
   std::string Plan() const;
   std::string Active() const { return message_.device->active ? "ACTIVE" : "another"; }
-  std::string Sites() const;
+  std::string Sites() const { return Hidden(DescribeSites(message_, batch_)); }
   std::string Stamp() const;
   std::string Proof() const;
   std::string Rate() const;
@@ -182,11 +182,6 @@ std::string Sight::Plan() const {
   return "none, or neither SUSPENDED nor EXPIRED";
 }
 
-std::string Sight::Sites() const {
-  return "payload " + Hidden(std::string(batch_.SiteOf(message_))) + ", registry " +
-         message_.device->site_id;
-}
-
 std::string Sight::Stamp() const {
   switch (message_.stamped) {
     case Stamped::kNo:
@@ -198,8 +193,7 @@ std::string Sight::Stamp() const {
     case Stamped::kGenuine:
       break;
   }
-  return "the broker knows the sender as " + std::string(message_.claim->identity) + ", by its " +
-         std::string(StampMethodName(message_.claim->method));
+  return DescribeSender(message_);
 }
 
 std::string Sight::Proof() const {

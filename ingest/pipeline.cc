@@ -18,16 +18,21 @@ void NoteDay(UnixMicros time, size_t message, std::vector<Batch::Day>* days) {
 
 // For the operator, where the reason alone does not say what to look for.
 std::string DetailOf(Reason reason, const Message& message, const Batch& batch) {
-  if (reason == Reason::kSiteMismatch) {
-    return "payload " + Escaped(batch.SiteOf(message)) + ", registry " +
-           Escaped(message.device->site_id);
-  }
-  if (reason != Reason::kIdentityMismatch) return "";
-  return "the broker knows the sender as " + Escaped(message.claim->identity) + ", by its " +
-         std::string(StampMethodName(message.claim->method));
+  if (reason == Reason::kSiteMismatch) return DescribeSites(message, batch);
+  return reason == Reason::kIdentityMismatch ? DescribeSender(message) : "";
 }
 
 }  // namespace
+
+std::string DescribeSites(const Message& message, const Batch& batch) {
+  return "payload " + Escaped(batch.SiteOf(message)) + ", registry " +
+         Escaped(message.device->site_id);
+}
+
+std::string DescribeSender(const Message& message) {
+  return "the broker knows the sender as " + Escaped(message.claim->identity) + ", by its " +
+         std::string(StampMethodName(message.claim->method));
+}
 
 void Reject(const PipelineShared& shared, Message* message, Reason reason, std::string detail) {
   const bool store = shared.runtime.store_rejects.load(std::memory_order_relaxed) &&

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "auth/authenticator.h"
 #include "auth/device_directory.h"
@@ -80,6 +81,11 @@ class Pipeline {
   Envelope envelope_;
   DecodeFailure failure_;
 };
+
+// For the operator, escaped: what payload and registry say of the device's site; and whom a genuine
+// stamp names.
+std::string DescribeSites(const Message& message, const Batch& batch);
+std::string DescribeSender(const Message& message);
 
 // Marks the message rejected and asks flood control whether it is to be stored.
 void Reject(const PipelineShared& shared, Message* message, Reason reason, std::string detail);
