@@ -240,11 +240,7 @@ TEST_F(ConsoleApi, ASlowQueryHoldsUpNothingElse) {
                   .ok());
   auto asked = std::async(std::launch::async,
                           [this] { return stack_.Ask({.target = "/api/v1/quarantine/summary"}); });
-  ASSERT_TRUE(Eventually([&] {
-    return stack_.Count(
-               "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
-               "AND query LIKE '%quarantine_open%' AND pid <> pg_backend_pid()") == 1;
-  }));
+  ASSERT_TRUE(Eventually([&] { return stack_.IsLockedOut("quarantine_open"); }));
   for (const char* page : {"/health", "/ready", "/metrics", "/api/v1/status", "/"}) {
     int status = 0;
     stack_.Http(page, &status);
@@ -279,11 +275,7 @@ TEST_F(ConsoleApi, StopsWhileSomebodyWaits) {
   ASSERT_TRUE(holder->Exec("BEGIN; LOCK TABLE quarantine_open IN ACCESS EXCLUSIVE MODE").ok());
   auto asked = std::async(std::launch::async,
                           [this] { return stack_.Ask({.target = "/api/v1/quarantine/summary"}); });
-  ASSERT_TRUE(Eventually([&] {
-    return stack_.Count(
-               "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
-               "AND query LIKE '%quarantine_open%' AND pid <> pg_backend_pid()") == 1;
-  }));
+  ASSERT_TRUE(Eventually([&] { return stack_.IsLockedOut("quarantine_open"); }));
   const auto ended = stack_.Stop();
   ASSERT_TRUE(ended);
   EXPECT_EQ(ended->code, 0);

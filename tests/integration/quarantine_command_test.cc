@@ -204,11 +204,7 @@ TEST_F(QuarantineCommand, AReplayThatWasKilledIsGoneOnWith) {
   ASSERT_TRUE(holder->Exec("BEGIN; LOCK TABLE telemetry IN ACCESS EXCLUSIVE MODE").ok());
   {
     const auto replay = Process::Start(Options({"replay", "--all", "--jobs", "1"}));
-    ASSERT_TRUE(Eventually([&] {
-      return stack_.Count(
-                 "pg_stat_activity WHERE datname = current_database() AND "
-                 "wait_event_type = 'Lock' AND query LIKE '%COPY telemetry%'") == 1;
-    }));
+    ASSERT_TRUE(Eventually([&] { return stack_.IsLockedOut("COPY telemetry"); }));
     replay->Signal(9);
     ASSERT_TRUE(replay->Wait(std::chrono::seconds(10)));
   }
@@ -232,11 +228,7 @@ TEST_F(QuarantineCommand, AReplayThatIsInterruptedEndsAfterItsStepAndSaysSo) {
   ASSERT_TRUE(holder->Exec("BEGIN; LOCK TABLE telemetry IN ACCESS EXCLUSIVE MODE").ok());
   const ProcessOptions options = Options({"replay", "--all", "--jobs", "1"});
   const auto replay = Process::Start(options);
-  ASSERT_TRUE(Eventually([&] {
-    return stack_.Count(
-               "pg_stat_activity WHERE datname = current_database() AND "
-               "wait_event_type = 'Lock' AND query LIKE '%COPY telemetry%'") == 1;
-  }));
+  ASSERT_TRUE(Eventually([&] { return stack_.IsLockedOut("COPY telemetry"); }));
   replay->Signal(2);
   ASSERT_TRUE(holder->Exec("COMMIT").ok());
   const auto ended = replay->Wait(std::chrono::seconds(20));

@@ -155,6 +155,13 @@ std::string SluiceStack::Value(const std::string& sql) {
   return rows.size() == 0 ? "" : std::string(rows.Text(0, 0));
 }
 
+bool SluiceStack::IsLockedOut(const std::string& part) {
+  return Count(
+             "pg_stat_activity WHERE datname = current_database() AND "
+             "wait_event_type = 'Lock' AND query LIKE '%" +
+             part + "%' AND pid <> pg_backend_pid()") == 1;
+}
+
 HttpAnswer SluiceStack::Ask(const HttpQuestion& question) {
   return HttpExchange(static_cast<uint16_t>(std::stoi(env_["HTTP_PORT"])), question);
 }

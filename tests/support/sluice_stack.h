@@ -53,6 +53,8 @@ class SluiceStack {
   PgRows Sql(const std::string& sql);
   int64_t Count(const std::string& from_where);  // "telemetry WHERE …"
   std::string Value(const std::string& sql);     // first column of the first row
+  // Somebody waits for a lock in a statement that has `part` in it.
+  bool IsLockedOut(const std::string& part);
 
   // The daemon's answer.
   HttpAnswer Ask(const HttpQuestion& question);
