@@ -190,6 +190,8 @@ void Console::ServeOn(HttpServer* http) {
   };
   get("/api/v1/quarantine", &Console::List);
   get("/api/v1/quarantine/summary", &Console::Summarize);
+  get("/api/v1/quarantine/count", &Console::Count);
+  get("/api/v1/quarantine/devices", &Console::Devices);
   get("/api/v1/quarantine/*", &Console::Show);
   using Changing = HttpResponse (Console::*)(const QuarantineFilter&);
   const auto post = [this, http](const char* path, Changing change) {
@@ -229,6 +231,27 @@ void Console::Summarize(const HttpRequest& request, const HttpReply& reply) {
   Enqueue(reply, [this] {
     const auto rows =
         Ask<PgRows>([](PgConnection& db) { return SummarizeByReason(db, {.limit = kMostSummed}); });
+    return rows.ok() ? Ok({{"items", Parsed(*rows, 0)}}) : Unavailable(rows.error());
+  });
+}
+
+void Console::Count(const HttpRequest& request, const HttpReply& reply) {
+  const Result<QuarantineFilter> filter =
+      ParseWaiting(request.query, {"tenant", "device", "reason"});
+  if (!filter.ok()) return reply(BadParameter(filter.status()));
+  Enqueue(reply, [this, filter = *filter] {
+    const auto waiting =
+        Ask<int64_t>([&](PgConnection& db) { return CountQuarantined(db, filter); });
+    return waiting.ok() ? Ok({{"waiting", *waiting}}) : Unavailable(waiting.error());
+  });
+}
+
+void Console::Devices(const HttpRequest& request, const HttpReply& reply) {
+  const Result<QuarantineFilter> filter =
+      ParseWaiting(request.query, {"tenant", "reason", "limit"});
+  if (!filter.ok()) return reply(BadParameter(filter.status()));
+  Enqueue(reply, [this, filter = *filter] {
+    const auto rows = Ask<PgRows>([&](PgConnection& db) { return WorstDevices(db, filter); });
     return rows.ok() ? Ok({{"items", Parsed(*rows, 0)}}) : Unavailable(rows.error());
   });
 }

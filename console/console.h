@@ -76,6 +76,8 @@ class Console {
 
   void List(const HttpRequest& request, const HttpReply& reply);
   void Summarize(const HttpRequest& request, const HttpReply& reply);
+  void Count(const HttpRequest& request, const HttpReply& reply);
+  void Devices(const HttpRequest& request, const HttpReply& reply);
   void Show(const HttpRequest& request, const HttpReply& reply);
   // A request that wants to change something, if it may.
   void Change(const HttpRequest& request, const HttpReply& reply,

@@ -168,6 +168,16 @@ Result<ListRequest> ParseList(const QueryParameters& query, UnixMicros now) {
   return request;
 }
 
+Result<QuarantineFilter> ParseWaiting(const QueryParameters& query,
+                                      std::initializer_list<std::string_view> known) {
+  for (const auto& [name, text] : query) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) return Unknown(name);
+  }
+  const Result<ListRequest> request = ParseList(query, 0);
+  if (!request.ok()) return request.status();
+  return request->filter;
+}
+
 Status RefuseParameters(const QueryParameters& query) {
   return query.empty() ? Status::Ok() : Unknown(query.begin()->first);
 }

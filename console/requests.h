@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -23,6 +24,10 @@ struct ListRequest {
 
 // A page of the list. What is empty counts as not given.
 Result<ListRequest> ParseList(const QueryParameters& query, UnixMicros now);
+
+// Of NEW messages, with no parameters but those of a list that are `known`.
+Result<QuarantineFilter> ParseWaiting(const QueryParameters& query,
+                                      std::initializer_list<std::string_view> known);
 
 // Of a request that takes no parameters.
 Status RefuseParameters(const QueryParameters& query);

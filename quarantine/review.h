@@ -71,6 +71,9 @@ PgResult<PgRows> ListQuarantined(PgConnection& db, const QuarantineFilter& filte
 // reason as a whole, whatever device the filter asks for.
 PgResult<PgRows> SummarizeByReason(PgConnection& db, const QuarantineFilter& filter);
 PgResult<PgRows> SummarizeByDevice(PgConnection& db, const QuarantineFilter& filter);
+// Whole devices, with `stored` of each of their `reasons` in an object; what names no device is
+// left out.
+PgResult<PgRows> WorstDevices(PgConnection& db, const QuarantineFilter& filter);
 
 // At most `page` messages whole, oldest first, after `position`, whatever the filter's limit: what
 // is known as an object, the payload's bytes in hexadecimal, ingested_at and id for the next

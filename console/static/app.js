@@ -4,7 +4,7 @@ import {
   byId, element, formatBytes, formatClock, formatCount, formatRate, formatSeconds, get, plural,
   setState, setText,
 } from './page.js';
-import {showPermission, startQuarantine, tellRejected} from './quarantine.js';
+import {showPermission, startQuarantine, tellReasons} from './quarantine.js';
 
 const PERIOD = 1000;            // milliseconds
 const MINUTE = 60;              // seconds of `uptime_seconds`
@@ -112,7 +112,7 @@ function show(status) {
   showRejecting(status);
   drawCharts(status);
   showPermission(status.actions);
-  tellRejected(status);
+  tellReasons(status.reasons);
   before = status;
   lastMinute.push(status);
 }

@@ -1,12 +1,15 @@
-// What was rejected: by tenant and reason, as a list, one message alone; replay and discard.
+// What was rejected: by tenant and reason, by device, as a list, one message alone; replay and
+// discard.
 import {askAndPost, forgetToken, holdsToken} from './actions.js';
+import {ChoiceTable, cell} from './choices.js';
 import {
   byId, element, formatBytes, formatCount, formatTime, get, plural, setText, withoutEmpty,
 } from './page.js';
 
 const PAGE = 50;
 const AT_ONCE = 10_000;         // messages that one request replays or discards at most
-const SUMMARY_PERIOD = 10_000;  // milliseconds
+const WORST = 20;               // devices that are shown
+const PERIOD = 10_000;          // milliseconds
 const STATUSES = [['NEW', 'waiting'], ['REPLAYED', 'replayed'], ['DISCARDED', 'discarded'],
   ['ALL', 'any']];
 const FILTERS = ['tenant', 'device', 'reason', 'status', 'since'];
@@ -21,9 +24,8 @@ let pages = [''];         // cursors of the pages up to the one that is shown
 let following = null;     // cursor of the next page
 let loads = 0;            // only the last one's answer is shown
 let shown = null;         // the message in the dialog
-let summary = [];
-let rejected = null;      // counter of the daemon, now and when the list was loaded
-let rejectedAtLoad = null;
+let scope = {};           // tenant and reason whose devices are shown
+let countAtLoad = null;   // of waiting messages that the filter takes, when the list was loaded
 let knownReasons = new Set();
 const troubles = {};
 
@@ -33,12 +35,24 @@ const narrowed = () => Object.keys(narrowing()).length > 0;
 const statusName = (status) => STATUSES.find(([name]) => name === status)?.[1] ?? status;
 const orDash = (text) => (text ? String(text) : '–');
 
-// part: "list", "summary" or "message"; problem: null when it went well.
+// part: "list", "count", "summary", "devices" or "message"; problem: null when it went well.
 function complain(part, problem) {
   troubles[part] = problem;
   const first = Object.values(troubles).find(Boolean);
   byId('trouble').hidden = !first;
   if (first) setText(byId('trouble'), `The quarantine cannot be read: ${first.message}.`);
+}
+
+// Shows what the API answers, or complains; neither when it is not `wanted` any more.
+async function load(part, path, parameters, show, wanted = () => true) {
+  try {
+    const answer = await get(path, parameters);
+    if (!wanted()) return;
+    show(answer);
+    complain(part, null);
+  } catch (problem) {
+    if (wanted()) complain(part, problem);
+  }
 }
 
 function say(text) {
@@ -58,7 +72,7 @@ function fillReasons(reasons) {
   form.elements.reason.value = chosen;
 }
 
-function setFilter(fields) {
+function setFilter(fields, ofDevices = null) {
   fillReasons([fields.reason ?? '']);
   for (const name of FILTERS) form.elements[name].value = fields[name] ?? '';
   // An address may have what the form does not offer.
@@ -69,67 +83,65 @@ function setFilter(fields) {
     status: filter.status === 'NEW' ? '' : filter.status})).toString();
   history.replaceState(null, '', (query ? `?${query}` : location.pathname) + location.hash);
   pages = [''];
-  markSummary();
-  return loadList();
+  scope = ofDevices ?? {tenant: filter.tenant, reason: filter.reason};
+  summary.mark(filter);
+  devices.mark(filter);
+  return Promise.all([loadList(), loadDevices()]);
 }
 
-// --- by tenant and reason
+// --- by tenant and reason, and by device
 
-function markSummary() {
-  byId('summary').querySelectorAll('tbody button').forEach((button, i) => {
-    const same = summary[i].reason === filter.reason && summary[i].tenant === filter.tenant;
-    button.setAttribute('aria-pressed', String(same));
+function choose(fields, ofDevices) {
+  setFilter(fields, ofDevices);
+  form.scrollIntoView({block: 'nearest'});
+}
+
+const number = (label, value) => cell(label, formatCount(value), {class: 'number'});
+
+const summary = new ChoiceTable(byId('summary'), {
+  keys: ['reason', 'tenant'], label: 'Reason', elsewhere: form.elements.tenant,
+  cells: (item) => [cell('Tenant', orDash(item.tenant)), number('Devices', item.devices),
+    number('Waiting', item.stored), number('Rejected, 24 h', item.counted),
+    number('Not kept', item.withheld), cell('First', formatTime(item.first_seen)),
+    cell('Last', formatTime(item.last_seen))],
+  choose: ({reason, tenant}) => choose({reason, tenant}),
+});
+
+// A click narrows the list only, so that the next device is still to be seen.
+const devices = new ChoiceTable(byId('devices'), {
+  keys: ['device', 'tenant'], label: 'Device', elsewhere: form.elements.device,
+  cells: (item) => [cell('Tenant', orDash(item.tenant)), number('Waiting', item.stored),
+    cell('Reasons', Object.entries(item.reasons)
+      .map(([reason, messages]) => `${reason} ${formatCount(messages)}`).join(' · ')),
+    cell('First', formatTime(item.first_seen)), cell('Last', formatTime(item.last_seen))],
+  choose: ({tenant, device}) => choose({...scope, tenant, device}, scope),
+});
+
+function loadSummary() {
+  return load('summary', 'quarantine/summary', {}, ({items}) => {
+    summary.show(items);
+    fillReasons(items.map((item) => item.reason));
+    setText(byId('waiting'), formatCount(items.reduce((sum, item) => sum + item.stored, 0)));
   });
 }
 
-function cell(label, content, options = {}) {
-  return element('td', {'data-label': label, ...options}, content);
+function loadDevices() {
+  const asked = scope;
+  return load('devices', 'quarantine/devices', {...scope, limit: WORST}, ({items}) => {
+    devices.show(items);
+    setText(byId('devices-note'), [items.length === 0 ? 'none'
+      : items.length < WORST ? 'most messages first' : `the ${WORST} with most messages`,
+    asked.tenant && `of tenant ${asked.tenant}`, asked.reason && `with ${asked.reason}`]
+      .filter(Boolean).join(', '));
+  }, () => asked === scope);
 }
 
-function summaryRow(item) {
-  const button = element('button', {type: 'button', class: 'link'}, item.reason);
-  button.addEventListener('click', () => {
-    setFilter({reason: item.reason, tenant: item.tenant});
-    form.scrollIntoView({block: 'nearest'});
-  });
-  return element('tr', {}, cell('Reason', button), cell('Tenant', orDash(item.tenant)),
-    cell('Devices', formatCount(item.devices), {class: 'number'}),
-    cell('Waiting', formatCount(item.stored), {class: 'number'}),
-    cell('Rejected, 24 h', formatCount(item.counted), {class: 'number'}),
-    cell('Not kept', formatCount(item.withheld), {class: 'number'}),
-    cell('First', formatTime(item.first_seen)), cell('Last', formatTime(item.last_seen)));
-}
-
-// Rows that look the same stay, and with them the keyboard's place.
-function showSummary(items) {
-  if (JSON.stringify(items) === JSON.stringify(summary)) return;
-  const body = byId('summary').tBodies[0];
-  const place = [...body.querySelectorAll('button')].indexOf(document.activeElement);
-  const {tenant, reason} = summary[place] ?? {};
-  summary = items;
-  body.replaceChildren(...items.map(summaryRow));
-  markSummary();
-  fillReasons(items.map((item) => item.reason));
-  setText(byId('waiting'), formatCount(items.reduce((sum, item) => sum + item.stored, 0)));
-  if (place < 0) return;
-  const again = items.findIndex((item) => item.tenant === tenant && item.reason === reason);
-  (body.querySelectorAll('button')[again] ?? form.elements.tenant).focus();
-}
-
-async function loadSummary() {
-  try {
-    showSummary((await get('quarantine/summary')).items);
-    complain('summary', null);
-  } catch (problem) {
-    complain('summary', problem);
-  }
-}
-
-async function watchSummary() {
+// The list does not move under the reader's eyes: its button says that there is more.
+async function watch() {
   for (;;) {
-    await loadSummary();
+    await new Promise((done) => setTimeout(done, PERIOD));
+    await Promise.all([loadSummary(), loadDevices(), loadCount()]);
     if (troubles.list) await loadList();
-    await new Promise((done) => setTimeout(done, SUMMARY_PERIOD));
   }
 }
 
@@ -186,19 +198,36 @@ function showList({items, next}) {
   showActions();
 }
 
-async function loadList() {
-  const load = ++loads;
-  rejectedAtLoad = rejected;
-  setText(byId('refresh'), 'Refresh');
-  try {
-    const answer = await get('quarantine', {...filter, limit: PAGE, after: pages.at(-1)});
-    if (load !== loads) return;
-    showList(answer);
-    complain('list', null);
-  } catch (problem) {
-    if (load === loads) complain('list', problem);
-  }
+// How many messages the filter takes, and how many more these are than when the list was loaded.
+function showCount({waiting}) {
+  countAtLoad ??= waiting;
+  const more = filter.status === 'NEW' ? waiting - countAtLoad : 0;
+  setText(byId('refresh'), more === 0 ? 'Refresh'
+    : `Refresh, ${formatCount(Math.abs(more))} ${more > 0 ? 'more' : 'fewer'}`);
+  const all = `${narrowed() ? 'Waiting and matching' : 'Waiting'}: ${plural(waiting, 'message')}`;
+  setText(byId('count'), filter.status !== 'NEW' ? 'Only waiting messages are counted.'
+    : filter.since ? `${all} of any time. Those of the last ${filter.since} alone are not counted.`
+      : `${all}.`);
 }
+
+function loadCount() {
+  const asked = loads;
+  const {tenant, device, reason} = filter;
+  return load('count', 'quarantine/count', {tenant, device, reason}, showCount,
+    () => asked === loads);
+}
+
+// Counted first: what comes in between is called new once too often, and never too seldom.
+async function loadList() {
+  const asked = ++loads;
+  countAtLoad = null;
+  await loadCount();
+  if (asked !== loads) return;
+  await load('list', 'quarantine', {...filter, limit: PAGE, after: pages.at(-1)}, showList,
+    () => asked === loads);
+}
+
+const loadAll = () => Promise.all([loadList(), loadSummary(), loadDevices()]);
 
 // --- one message
 
@@ -285,7 +314,7 @@ async function act(name, what, body) {
   detail.close();
   say(outcome(answer, body.limit));
   pages = [''];
-  await Promise.all([loadList(), loadSummary()]);
+  await loadAll();
 }
 
 function actOnSelected(name) {
@@ -309,14 +338,8 @@ export function showPermission(actions) {
   showActions();
 }
 
-// Nothing moves under the reader's eyes: the button says that there is more.
-export function tellRejected({accounting, reasons}) {
+export function tellReasons(reasons) {
   fillReasons(Object.keys(reasons));
-  rejected = accounting.quarantined;
-  rejectedAtLoad ??= rejected;
-  const more = rejected - rejectedAtLoad;
-  if (more < 0) rejectedAtLoad = rejected;  // the daemon was restarted
-  setText(byId('refresh'), more > 0 ? `Refresh, ${formatCount(more)} new in all` : 'Refresh');
 }
 
 function listen() {
@@ -325,7 +348,7 @@ function listen() {
     setFilter(Object.fromEntries(new FormData(form)));
   });
   byId('clear').addEventListener('click', () => setFilter({}));
-  byId('refresh').addEventListener('click', () => Promise.all([loadList(), loadSummary()]));
+  byId('refresh').addEventListener('click', loadAll);
   byId('older').addEventListener('click', () => {
     if (!following) return;
     pages.push(following);
@@ -359,5 +382,6 @@ export function startQuarantine() {
   form.elements.reason.replaceChildren(element('option', {value: ''}, 'any'));
   listen();
   setFilter(Object.fromEntries(new URLSearchParams(location.search)));
-  watchSummary();
+  loadSummary();
+  watch();
 }

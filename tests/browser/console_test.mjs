@@ -178,6 +178,61 @@ sentence('the summary leads to the messages of a tenant and a reason', {}, async
   assert.equal(await button(page, 'Discard all that match').isDisabled(), true);
 });
 
+sentence('the worst device comes first and leads to its messages', {}, async (page) => {
+  await insert({tenant_id: "'meadow'", device_id: "'probe-0'"}, 2);
+  await insert({tenant_id: "'delta'", device_id: "'probe-1'"}, 2);
+  await insert({tenant_id: "'delta'", device_id: "'probe-2'"}, 3);
+  await insert({tenant_id: "'delta'", device_id: "'probe-2'", reason: "'TOKEN_INVALID'"}, 4);
+  await page.reload();
+  const lines = page.locator('#devices tbody tr');
+  const ofDelta = lines.filter({hasText: 'delta'});
+  await eventuallySays(ofDelta.first(), /^probe-2\s+delta\s+7\s+TOKEN_INVALID 4 · SITE_MIS\w+ 3\s/);
+  await eventuallySays(ofDelta.nth(1), /^probe-1\s+delta\s+2\s/);
+  const all = await lines.count();
+  await ofDelta.first().getByRole('button').click();
+  await eventually(async () => await rows(page).count() === 7, 'the messages of probe-2');
+  assert.match(page.url(), /\?tenant=delta&device=probe-2$/);
+  assert.equal(await ofDelta.first().getByRole('button').getAttribute('aria-pressed'), 'true');
+  await ofDelta.nth(1).getByRole('button').click();
+  await eventually(async () => await rows(page).count() === 2, 'the messages of probe-1');
+  assert.equal(await lines.count(), all, 'the others are still there');
+
+  await page.locator('#summary tbody tr', {hasText: 'delta'}).filter({hasText: WRONG_SITE})
+    .getByRole('button').click();
+  await eventuallySays(page.locator('#devices-note'),
+    `most messages first, of tenant delta, with ${WRONG_SITE}`);
+  await eventuallySays(lines.first(), /^probe-2\s+delta\s+3\s/);
+  assert.equal(await lines.count(), 2);
+});
+
+sentence('it counts what the filter takes, and says when there is more',
+  {query: '?tenant=dune&device=probe-1'}, async (page) => {
+    await insert({tenant_id: "'dune'", device_id: "'probe-1'"}, 60);
+    await page.clock.install();
+    await page.reload();
+    const count = page.locator('#count');
+    await eventuallySays(count, 'Waiting and matching: 60 messages.');
+    await insert({tenant_id: "'dune'", device_id: "'probe-2'"}, 5);
+    await insert({tenant_id: "'dune'", device_id: "'probe-1'"}, 3);
+    await page.clock.fastForward(10_000);
+    await button(page, 'Refresh, 3 more').click();
+    await button(page, 'Refresh').waitFor();
+    await eventuallySays(count, 'Waiting and matching: 63 messages.');
+    await stack.sql("UPDATE quarantine_events SET replay_state = 'DISCARDED' WHERE id IN (SELECT" +
+      " id FROM quarantine_events WHERE tenant_id = 'dune' AND device_id = 'probe-1' LIMIT 62)");
+    await page.clock.fastForward(10_000);
+    await button(page, 'Refresh, 62 fewer').waitFor();
+    await eventuallySays(count, 'Waiting and matching: 1 message.');
+
+    await field(page, 'since').selectOption('1h');
+    await button(page, 'Show').click();
+    await eventuallySays(count,
+      /: 1 message of any time\. Those of the last 1h alone are not counted\.$/);
+    await field(page, 'status').selectOption('discarded');
+    await button(page, 'Show').click();
+    await eventuallySays(count, 'Only waiting messages are counted.');
+  });
+
 sentence('a long list is read page by page', {query: '?tenant=valley'}, async (page) => {
   await insert({tenant_id: "'valley'", device_id: "'probe-' || n"}, 120);
   await page.reload();
@@ -320,6 +375,10 @@ sentence('the keyboard alone will do', {query: '?tenant=ridge'}, async (page) =>
   await page.keyboard.press('ArrowLeft');
   await eventuallySays(page.locator('#chart-flow time'), /^\d\d:\d\d:\d\d$/);
 
+  await tabTo('probe-2');
+  await page.keyboard.press('Enter');
+  await eventually(async () => await rows(page).count() === 1, 'the message of probe-2');
+  assert.equal((await focused()).name, 'probe-2', 'the focus stays');
   await tabTo('Clear');
   await tabTo(WRONG_SITE);
   await page.keyboard.press('Enter');

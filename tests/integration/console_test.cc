@@ -144,6 +144,50 @@ TEST_F(ConsoleApi, GivesWhatEveryFilterTakesAndNothingElse) {
             "limit: 900 is no whole number from 1 to 500");
 }
 
+TEST_F(ConsoleApi, CountsWhatWaitsOfAFilter) {
+  Quarantine(3);
+  Quarantine(2, "probe-8");
+  Quarantine(4, "probe-8", "TOKEN_INVALID");
+  stack_.Sql("UPDATE quarantine_events SET replay_state = 'DISCARDED' WHERE id = 1");
+  stack_.Start();
+  const auto waiting = [&](const std::string& query) {
+    return Get("quarantine/count?" + query)["waiting"].get<int>();
+  };
+  EXPECT_EQ(waiting(""), 8);
+  EXPECT_EQ(waiting("device=probe-8"), 6);
+  EXPECT_EQ(waiting("tenant=orchard&device=probe-8&reason=TOKEN_INVALID"), 4);
+  EXPECT_EQ(waiting("tenant=meadow"), 0);
+  EXPECT_THAT(Get("quarantine/count?since=2h", 400)["error"]["message"].dump(),
+              HasSubstr("since: "));
+}
+
+TEST_F(ConsoleApi, NamesTheWorstDevicesFirstEachWithItsReasons) {
+  Quarantine(3);
+  Quarantine(2, "probe-8");
+  Quarantine(4, "probe-8", "TOKEN_INVALID");
+  Quarantine(9, "");
+  Quarantine(1, "probe-9");
+  stack_.Sql("UPDATE quarantine_events SET tenant_id = 'meadow' WHERE device_id = 'probe-9'");
+  stack_.Start();
+  const auto devices = [&](const std::string& query) {
+    const Json answer = Get("quarantine/devices?" + query);
+    std::string found;
+    for (const Json& item : answer["items"]) {
+      found +=
+          Text(item["tenant"]) + "/" + Text(item["device"]) + " " + item["stored"].dump() + " ";
+    }
+    return found;
+  };
+  EXPECT_EQ(devices(""), "orchard/probe-8 6 orchard/probe-7 3 meadow/probe-9 1 ");
+  EXPECT_EQ(devices("limit=1"), "orchard/probe-8 6 ");
+  EXPECT_EQ(devices("tenant=meadow"), "meadow/probe-9 1 ");
+  EXPECT_EQ(devices("reason=SITE_MISMATCH_REGISTRY_VS_PAYLOAD"),
+            "orchard/probe-7 3 orchard/probe-8 2 meadow/probe-9 1 ");
+  const std::string answer = stack_.Http("/api/v1/quarantine/devices?limit=1");
+  EXPECT_THAT(answer, HasSubstr(R"("reasons":{"TOKEN_INVALID":4,"SITE_MISMATCH_REGISTRY_VS_)"))
+      << "the most frequent first";
+}
+
 TEST_F(ConsoleApi, ShowsBytesThatAreNoTextAndNoSecretOfTheOldService) {
   stack_.Sql(
       "INSERT INTO quarantine_events (tenant_id, topic, reason, payload, payload_bytes, "

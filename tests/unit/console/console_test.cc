@@ -193,7 +193,8 @@ TEST_F(ConsoleTest, RefusesBodiesThatABrowserSendsWithoutAsking) {
 TEST_F(ConsoleTest, SaysThatTheDatabaseIsAway) {
   Serve();
   for (const char* target :
-       {"/api/v1/quarantine", "/api/v1/quarantine/summary", "/api/v1/quarantine/4711"}) {
+       {"/api/v1/quarantine", "/api/v1/quarantine/summary", "/api/v1/quarantine/count",
+        "/api/v1/quarantine/devices", "/api/v1/quarantine/4711"}) {
     const HttpAnswer answer = Ask({.target = target});
     EXPECT_EQ(answer.status, 503) << target;
     EXPECT_EQ(CodeOf(answer), "database_unavailable");

@@ -96,6 +96,18 @@ TEST(ParseList, QuotesOnlyTheBeginningOfWhatSomebodyWrote) {
   EXPECT_LT(WhyNot({{"limit", std::string(10'000, 'x')}}).size(), 200U);
 }
 
+TEST(ParseWaiting, TakesWhatIsKnownOfAListsParametersAndRefusesTheRest) {
+  const Result<QuarantineFilter> filter = ParseWaiting(
+      {{"tenant", "orchard"}, {"limit", "20"}, {"reason", ""}}, {"tenant", "reason", "limit"});
+  ASSERT_TRUE(filter.ok()) << filter.message();
+  EXPECT_EQ(filter->tenant, "orchard");
+  EXPECT_EQ(filter->state, "NEW");
+  EXPECT_EQ(filter->limit, 20);
+  EXPECT_EQ(ParseWaiting({{"since", "2h"}}, {"tenant"}).message(),
+            "since: there is no such thing to ask for");
+  EXPECT_THAT(ParseWaiting({{"limit", "0"}}, {"limit"}).message(), StartsWith("limit: "));
+}
+
 TEST(ParseMessageId, TakesWholeNumbers) {
   EXPECT_EQ(*ParseMessageId("4711"), 4711);
   EXPECT_EQ(*ParseMessageId("999999999999999999"), 999'999'999'999'999'999);
