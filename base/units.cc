@@ -79,4 +79,8 @@ std::string FormatBytes(uint64_t bytes) {
   return Format(bytes, kBinaryUnits);
 }
 
+std::string FormatCount(uint64_t count, std::string_view noun) {
+  return std::to_string(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
+}
+
 }  // namespace sluice

@@ -1,4 +1,4 @@
-// Durations and byte sizes as an operator writes them.
+// Durations, byte sizes and counts as an operator writes and reads them.
 #pragma once
 
 #include <chrono>
@@ -20,5 +20,8 @@ std::string FormatDuration(std::chrono::milliseconds duration);
 std::optional<uint64_t> ParseBytes(std::string_view text);
 // In the largest power of 1024 that divides it: 65536 is "64KiB". ParseBytes reads it back.
 std::string FormatBytes(uint64_t bytes);
+
+// "1 message", "2 messages".
+std::string FormatCount(uint64_t count, std::string_view noun);
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/units.h"
 #include "ingest/part_options.h"
 #include "ingest/telemetry_copy.h"
 #include "schema/secrets.h"
@@ -20,10 +21,6 @@ std::string Number(double value) {
   std::array<char, 32> text;
   std::snprintf(text.data(), text.size(), "%g", value);
   return text.data();
-}
-
-std::string Plural(size_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
 // What there is to see of one message.
@@ -125,12 +122,12 @@ std::string Sight::Sender() const {
 }
 
 std::string Sight::Size() const {
-  return Plural(payload_size_, "byte") + ", at most " +
+  return FormatCount(payload_size_, "byte") + ", at most " +
          std::to_string(limits_.max_payload_bytes.load());
 }
 
 std::string Sight::Object() const {
-  return document_.is_object() ? "an object of " + Plural(document_.size(), "key") : "";
+  return document_.is_object() ? "an object of " + FormatCount(document_.size(), "key") : "";
 }
 
 std::string Sight::Names() const {
@@ -145,12 +142,12 @@ std::string Sight::Names() const {
 
 std::string Sight::Shape() const {
   if (const Json* const readings = Field("readings"); readings != nullptr && readings->is_array()) {
-    return Plural(readings->size(), "reading");
+    return FormatCount(readings->size(), "reading");
   }
   const Json* const metrics = Field("metrics");
   const bool object = metrics != nullptr && metrics->is_object();
   std::string seen = metrics == nullptr ? "no metrics"
-                     : object           ? Plural(metrics->size(), "metric")
+                     : object           ? FormatCount(metrics->size(), "metric")
                                         : "metrics " + Shown(*metrics);
   return seen + ", seq" + OrNone("seq");
 }
@@ -199,7 +196,7 @@ std::string Sight::Stamp() const {
 std::string Sight::Proof() const {
   const DeviceRecord& device = *message_.device;
   std::string seen = settings_.cert_auth_enabled
-                         ? Plural(device.certificates.size(), "ACTIVE certificate") + "; "
+                         ? FormatCount(device.certificates.size(), "ACTIVE certificate") + "; "
                          : "certificates are not looked at; ";
   const bool by_stamp = settings_.identity_mode == IdentityMode::kStamp && message_.claim;
   if (by_stamp && message_.claim->method == StampMethod::kCert) seen += "sent with a certificate; ";

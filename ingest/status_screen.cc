@@ -4,8 +4,10 @@
 #include <cstdarg>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "base/escape.h"
+#include "base/units.h"
 
 namespace sluice {
 namespace {
@@ -27,6 +29,11 @@ std::string Line(const char* name, const std::string& value) {
   return Text("%-12s", name) + value + "\n";
 }
 
+// What goes by a rate and a count.
+std::string Row(const char* name, const std::string& rate, const std::string& count) {
+  return Text("%-12s%14s%18s", name, rate.c_str(), count.c_str());
+}
+
 std::string Count(uint64_t count) {
   return std::to_string(count);
 }
@@ -37,7 +44,7 @@ std::string Duration(double seconds) {
   if (seconds < 100) return Text("%.1f s", seconds);
   const auto minutes = static_cast<long long>(seconds) / 60;
   if (minutes < 100) return Text("%lld min", minutes);
-  if (minutes < 100 * 60) return Text("%lld h %lld min", minutes / 60, minutes % 60);
+  if (minutes / 60 < 100) return Text("%lld h %lld min", minutes / 60, minutes % 60);
   return Text("%lld d %lld h", minutes / 1440, minutes / 60 % 24);
 }
 
@@ -73,15 +80,14 @@ class Since {
 };
 
 std::string Counters(const StatusSample& now, const Since& since) {
-  std::string lines = Text("%-12s%14s%18s\n", "", "now", "since the start");
+  std::string lines = Row("", "now", "since the start") + "\n";
   const std::pair<const char*, uint64_t StatusSample::*> counters[] = {
       {"received", &StatusSample::received},
       {"stored", &StatusSample::stored},
       {"quarantined", &StatusSample::quarantined},
       {"duplicates", &StatusSample::duplicates}};
   for (const auto& [name, counter] : counters) {
-    lines += Text("%-12s%14s%18s\n", name, since.Rate(now.*counter, counter).c_str(),
-                  Count(now.*counter).c_str());
+    lines += Row(name, since.Rate(now.*counter, counter), Count(now.*counter)) + "\n";
   }
   return lines;
 }
@@ -102,9 +108,18 @@ std::string Latency(const StatusSample& now, const Since& since) {
          (since.before() == nullptr ? "  since the start" : "");
 }
 
+using CountedReason = std::pair<std::string, uint64_t>;
+
+std::string Rest(std::span<const CountedReason> reasons) {
+  uint64_t messages = 0;
+  for (const auto& [name, count] : reasons) messages += count;
+  return Row("", "", "") + "  … and " + FormatCount(reasons.size(), "more reason") + " (" +
+         FormatCount(messages, "message") + ")\n";
+}
+
 // Those of which there are most.
 std::string Reasons(const StatusSample& now, const Since& since) {
-  std::vector<std::pair<std::string, uint64_t>> reasons(now.reasons.begin(), now.reasons.end());
+  std::vector<CountedReason> reasons(now.reasons.begin(), now.reasons.end());
   std::stable_sort(reasons.begin(), reasons.end(),
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   std::string lines;
@@ -115,8 +130,9 @@ std::string Reasons(const StatusSample& now, const Since& since) {
       const auto before = since.before()->reasons.find(name);
       rate = since.Rate(count, before == since.before()->reasons.end() ? 0 : before->second);
     }
-    lines += Text("%-12s%14s%18s  ", "", rate.c_str(), Count(count).c_str()) + Escaped(name) + "\n";
+    lines += Row("", rate, Count(count)) + "  " + Escaped(name) + "\n";
   }
+  if (reasons.size() > kMostReasons) lines += Rest(std::span(reasons).subspan(kMostReasons));
   return lines;
 }
 

@@ -68,5 +68,11 @@ TEST(ByteSizes, AreWrittenInTheLargestPowerOf1024ThatDividesThem) {
   EXPECT_EQ(FormatBytes(8ULL << 30), "8GiB");
 }
 
+TEST(Count, IsOneOfAThingAndManyOfThem) {
+  EXPECT_EQ(FormatCount(0, "message"), "0 messages");
+  EXPECT_EQ(FormatCount(1, "message"), "1 message");
+  EXPECT_EQ(FormatCount(2, "message"), "2 messages");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -7,6 +7,7 @@ namespace {
 
 using testing::AllOf;
 using testing::DoubleNear;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -62,6 +63,16 @@ TEST(StatusScreen, TellsRatesAndLatenciesOfTheTimeBetweenTwoLooks) {
   EXPECT_THAT(screen, HasSubstr("1.5/s                 3  RATE_LIMITED\n"));
   EXPECT_THAT(screen, HasSubstr("p50 35 ms  p99 50 ms\n"));
   EXPECT_THAT(screen, HasSubstr("24.0 MiB, 25 % of a core\n"));
+}
+
+TEST(StatusScreen, SaysHowManyReasonsItLeavesOut) {
+  StatusSample sample = Sample();
+  for (const char* name : {"A", "B", "C", "D", "E", "F", "G", "H"}) sample.reasons[name] = 5;
+  EXPECT_THAT(StatusScreen(sample, nullptr), EndsWith("5  H\n")) << "ten";
+  sample.reasons["I"] = 4;
+  EXPECT_THAT(StatusScreen(sample, nullptr), EndsWith("  … and 1 more reason (4 messages)\n"));
+  sample.reasons["J"] = 1;
+  EXPECT_THAT(StatusScreen(sample, nullptr), EndsWith("  … and 2 more reasons (5 messages)\n"));
 }
 
 TEST(StatusScreen, TakesADaemonThatWasStartedAnewForAnother) {
