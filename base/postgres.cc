@@ -46,10 +46,20 @@ Wait WaitSocket(int fd, short events, steady_clock::time_point deadline) {
   }
 }
 
+// Breaks and tabs, with the blanks behind them, become one blank.
 std::string OneLine(std::string_view text) {
-  std::string line(text);
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  line.erase(line.find_last_not_of(" \r\t") + 1);
+  std::string line;
+  bool broken = false;
+  for (const char c : text) {
+    const bool breaks = c == '\n' || c == '\r' || c == '\t';
+    broken = breaks || (broken && c == ' ');
+    if (!broken) {
+      line += c;
+    } else if (!line.empty() && line.back() != ' ') {
+      line += ' ';
+    }
+  }
+  line.erase(line.find_last_not_of(' ') + 1);
   return line;
 }
 

@@ -2,12 +2,12 @@
 
 #include <cstdio>
 
-#include "base/escape.h"
+#include "ingest/commands/terminal_text.h"
 
 namespace sluice {
 
 int Complain(const char* command, const std::string& message) {
-  std::fprintf(stderr, "sluice %s: %s\n", command, Escaped(message).c_str());
+  std::fprintf(stderr, "sluice %s: %s\n", command, TerminalText(message).c_str());
   return kExitFailed;
 }
 

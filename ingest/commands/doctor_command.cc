@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "base/ascii_json.h"
-#include "base/escape.h"
 #include "ingest/commands/commands.h"
+#include "ingest/commands/terminal_text.h"
 #include "ingest/doctor/doctor.h"
 
 namespace sluice {
@@ -64,9 +64,10 @@ void Print(const std::vector<Finding>& findings) {
   for (const Finding& finding : findings) {
     if (finding.area != area) std::printf("%s\n", finding.area.c_str());
     area = finding.area;
-    std::printf("  %s  %s: %s\n", MarkOf(finding.health).for_people, Escaped(finding.check).c_str(),
-                Escaped(finding.seen).c_str());
-    if (!finding.advice.empty()) std::printf("           -> %s\n", Escaped(finding.advice).c_str());
+    std::printf("  %s  %s: %s\n", MarkOf(finding.health).for_people,
+                TerminalText(finding.check).c_str(), TerminalText(finding.seen).c_str());
+    if (!finding.advice.empty())
+      std::printf("           -> %s\n", TerminalText(finding.advice).c_str());
   }
   std::printf("%zu ok, %zu to think about, %zu failed\n", CountOf(findings, Health::kOk),
               CountOf(findings, Health::kWarning), CountOf(findings, Health::kFailed));

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "ingest/commands/admin.h"
-#include "ingest/commands/json_output.h"
+#include "ingest/commands/terminal_text.h"
 #include "ingest/explainer.h"
 #include "schema/reason_help.h"
 #include "schema/timestamp.h"
@@ -146,7 +146,7 @@ void PrintRows(const Explanation& explanation) {
   for (size_t i = 0; i < std::min(count, kMostRows); ++i) {
     if (i > 0) std::printf("\n");
     for (const auto& [column, value] : explanation.rows[i]) {
-      std::printf("  %-11s  %s\n", column.c_str(), EscapedJson(value).c_str());
+      std::printf("  %-11s  %s\n", column.c_str(), TerminalText(value).c_str());
     }
   }
   if (count > kMostRows) std::printf("and %zu more, see --json\n", count - kMostRows);

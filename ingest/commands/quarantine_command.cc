@@ -10,9 +10,9 @@
 #include "base/ascii_json.h"
 #include "base/escape.h"
 #include "ingest/commands/admin.h"
-#include "ingest/commands/json_output.h"
 #include "ingest/commands/progress.h"
 #include "ingest/commands/quarantine_options.h"
+#include "ingest/commands/terminal_text.h"
 #include "schema/reason_help.h"
 #include "schema/secrets.h"
 
@@ -94,7 +94,7 @@ Json WholeMessage(const PgRows& rows, int row) {
 std::string PayloadText(const Json& message) {
   const auto payload = message.find("payload");
   if (payload == message.end()) return "hex " + message.at("payload_hex").get<std::string>();
-  return EscapedJson(payload->get_ref<const std::string&>());
+  return TerminalText(payload->get_ref<const std::string&>());
 }
 
 void PrintMessage(const Json& message, const std::optional<ReasonHelp>& help) {

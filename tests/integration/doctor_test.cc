@@ -142,6 +142,11 @@ TEST_F(DoctorCommand, TellsPeople) {
   EXPECT_THAT(said.out, HasSubstr(" failed\n"));
 }
 
+TEST_F(DoctorCommand, TellsPeopleAServersWordsAsTheyAre) {
+  stack_.env()["DATABASE_URL"] = stack_.server().Url("no_such");
+  EXPECT_THAT(Doctor({}).out, HasSubstr(R"(failed: FATAL: database "no_such" does not exist)"));
+}
+
 TEST_F(DoctorCommand, NamesAWrongPasswordOfTheDatabase) {
   stack_.Sql("CREATE ROLE locked LOGIN PASSWORD 'right'");
   const std::string hba = stack_.Value("SHOW hba_file");

@@ -269,6 +269,16 @@ TEST_F(PgConnectionTest, ConnectErrorsCarryTheSqlstateAndNoPassword) {
   EXPECT_THAT(malformed.error().message, Not(HasSubstr("hunter2")));
 }
 
+TEST(PgConnectionConnect, SaysInOneLineThatNobodyIsThere) {
+  const std::string port = std::to_string(testing::FreePort());
+  auto nobody = PgConnection::Connect("host=127.0.0.1 port=" + port, seconds(10));
+  ASSERT_FALSE(nobody.ok());
+  EXPECT_EQ(nobody.error().message,
+            "connection to server at \"127.0.0.1\", port " + port +
+                " failed: Connection refused Is the server running on that host and accepting "
+                "TCP/IP connections?");
+}
+
 TEST(PgConnectionConnect, GivesUpOnAServerThatAcceptsAndSaysNothing) {
   const testing::Listener listener = testing::ListenOnLoopback();
   auto connection = PgConnection::Connect("host=127.0.0.1 port=" + std::to_string(listener.port),

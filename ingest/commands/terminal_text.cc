@@ -1,4 +1,4 @@
-#include "ingest/commands/json_output.h"
+#include "ingest/commands/terminal_text.h"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 
 namespace sluice {
 
-std::string EscapedJson(std::string_view text) {
+std::string TerminalText(std::string_view text) {
   std::string escaped;
   for (;;) {
     const size_t quote = std::min(text.find('"'), text.size());
