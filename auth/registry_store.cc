@@ -84,6 +84,11 @@ const std::string kNewcomersSubscription = R"sql( FROM subscriptions
   ORDER BY created_at, subscription_id LIMIT 1)sql";
 const std::string kHasRoom = "active_device_count < device_limit";
 
+constexpr const char* kSubscriptionSql = R"sql(
+SELECT r.subscription_id, s.subscription_id IS NOT NULL, s.subscription_type, s.status
+FROM device_registry r LEFT JOIN subscriptions s ON s.subscription_id = r.subscription_id
+WHERE r.tenant_id = $1 AND r.device_id = $2 AND r.subscription_id IS NOT NULL)sql";
+
 // One transaction in one statement block. The advisory lock makes two daemons that meet the same
 // new device take turns; the subscription's row lock keeps active_device_count true.
 const std::string kProvisionSql = "WITH room AS (SELECT subscription_id" + kNewcomersSubscription +
@@ -144,6 +149,19 @@ PgResult<Provisioned> RegistryStore::Provision(DeviceKeyView key, std::string_vi
   }
   if (auto done = db.Exec("COMMIT"); !done.ok()) return done.error().During(kAdding);
   return registered ? Provisioned::kRegistered : Provisioned::kNoCapacity;
+}
+
+PgResult<std::optional<SubscriptionSeen>> RegistryStore::SubscriptionOf(DeviceKeyView key) {
+  auto connection = session_.Acquire();
+  if (!connection.ok()) return connection.error();
+  auto rows =
+      (*connection)
+          ->ExecParams(kSubscriptionSql, {std::string(key.tenant), std::string(key.device)});
+  if (!rows.ok()) return rows.error().During(kLookingUp);
+  if (rows->size() == 0) return std::optional<SubscriptionSeen>();
+  return std::optional(SubscriptionSeen{std::string(rows->Text(0, 0)), rows->Bool(0, 1),
+                                        std::string(rows->Text(0, 2)),
+                                        std::string(rows->Text(0, 3))});
 }
 
 PgResult<bool> RegistryStore::HasRoom(std::string_view tenant) {

@@ -41,6 +41,9 @@ class UnchangedRegistry final : public CredentialStore {
     return Provisioned::kRegistered;
   }
   bool provisioned() const { return newcomer_ != nullptr; }
+  PgResult<std::optional<SubscriptionSeen>> SubscriptionOf(DeviceKeyView key) {
+    return registry_.SubscriptionOf(key);
+  }
 
  private:
   RegistryStore registry_;
@@ -54,7 +57,8 @@ PgSession SessionOf(const Settings& settings) {
 Result<PgConnection*> BeginReading(PgSession& session) {
   auto db = session.Acquire();
   if (!db.ok()) return Failed(db.error());
-  auto begun = (*db)->Exec(session.BeginSql() + "SET TRANSACTION READ ONLY");
+  auto begun = (*db)->Exec(session.BeginSql() +
+                           "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
   if (!begun.ok()) return Failed(begun.error());
   return *db;
 }
@@ -153,9 +157,14 @@ Result<Explanation> Explain(const Settings& settings, const ExplainedMessage& me
   if (auto resolved = pipeline.Resolve(&batch); !resolved.ok()) return Failed(resolved.error());
   pipeline.Decide(&batch);
 
+  const auto subscription = registry.SubscriptionOf(batch.messages.front().key());
+  if (!subscription.ok()) return Failed(subscription.error());
   Explanation explanation =
-      ExplainMessage(batch, message.payload_size.value_or(message.payload.size()),
-                     registry.provisioned(), settings, limits);
+      ExplainMessage(batch, {.settings = settings,
+                             .limits = limits,
+                             .payload_size = message.payload_size.value_or(message.payload.size()),
+                             .provisioned = registry.provisioned(),
+                             .subscription = *subscription});
   if (!message.came) NoteWhetherItComes(settings, message.topic, &explanation);
   return explanation;
 }

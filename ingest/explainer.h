@@ -1,5 +1,6 @@
 // Explainer: puts one message through the checks of the daemon, against the live registry, and says
-// what each saw. Changes nothing: all it asks of PostgreSQL is in one read-only transaction.
+// what each saw. Changes nothing: all it asks of PostgreSQL is in one read-only transaction, and of
+// one moment.
 //
 // The checks are the Pipeline's, as for a replay (ingest/replayer.h). Where the daemon would add a
 // device (AUTO_PROVISION) it is only asked whether there is room. No rate is spent.

@@ -26,18 +26,16 @@ std::string Number(double value) {
 // What there is to see of one message.
 class Sight {
  public:
-  Sight(const Batch& batch, size_t payload_size, bool provisioned, const Settings& settings,
-        const RuntimeSettings& limits)
+  Sight(const Batch& batch, const ExplanationContext& context)
       : message_(batch.messages.front()),
         batch_(batch),
-        payload_size_(payload_size),
-        provisioned_(provisioned),
-        settings_(settings),
-        limits_(limits) {
+        context_(context),
+        settings_(context.settings),
+        limits_(context.limits) {
     const SpoolRecord& record = *message_.record;
     // Either way: what it says of the payload is wanted even when a check refuses it.
     decoded_ = decoder_.Decode(record.payload, message_.topic.tenant, message_.topic.device,
-                               record.received, PipelineOptionsFrom(settings).decode, &envelope_,
+                               record.received, PipelineOptionsFrom(settings_).decode, &envelope_,
                                &failure_);
     if (const auto token = decoder_.provision_token(); token && *token != kCutTokenValue) {
       token_ = *token;
@@ -75,8 +73,7 @@ class Sight {
 
   const Message& message_;
   const Batch& batch_;
-  const size_t payload_size_;
-  const bool provisioned_;
+  const ExplanationContext& context_;
   const Settings& settings_;
   const RuntimeSettings& limits_;
   EnvelopeDecoder decoder_;
@@ -122,7 +119,7 @@ std::string Sight::Sender() const {
 }
 
 std::string Sight::Size() const {
-  return FormatCount(payload_size_, "byte") + ", at most " +
+  return FormatCount(context_.payload_size, "byte") + ", at most " +
          std::to_string(limits_.max_payload_bytes.load());
 }
 
@@ -159,7 +156,8 @@ std::string Sight::Time() const {
 }
 
 std::string Sight::Registered() const {
-  if (provisioned_) return "not registered; AUTO_PROVISION would add it at the payload's site";
+  if (context_.provisioned)
+    return "not registered; AUTO_PROVISION would add it at the payload's site";
   if (message_.device) return "registered";
   if (!settings_.auto_provision) return "not registered";
   return message_.rejection->reason == Reason::kNoSubscriptionCapacity
@@ -168,15 +166,11 @@ std::string Sight::Registered() const {
 }
 
 std::string Sight::Plan() const {
-  switch (message_.device->subscription) {
-    case Subscription::kSuspended:
-      return "SUSPENDED";
-    case Subscription::kExpired:
-      return "EXPIRED";
-    case Subscription::kOpen:
-      break;
-  }
-  return "none, or neither SUSPENDED nor EXPIRED";
+  if (context_.provisioned) return "the tenant's, which has room";
+  if (!context_.subscription) return "none";
+  const SubscriptionSeen& seen = *context_.subscription;
+  if (!seen.exists) return seen.id + ", which is not there";
+  return seen.id + ", of type " + seen.type + ": " + seen.status;
 }
 
 std::string Sight::Stamp() const {
@@ -280,9 +274,8 @@ std::string_view VerdictName(CheckVerdict verdict) {
   return kNames[static_cast<size_t>(verdict)];
 }
 
-Explanation ExplainMessage(const Batch& batch, size_t payload_size, bool provisioned,
-                           const Settings& settings, const RuntimeSettings& limits) {
-  const Sight sight(batch, payload_size, provisioned, settings, limits);
+Explanation ExplainMessage(const Batch& batch, const ExplanationContext& context) {
+  const Sight sight(batch, context);
   const Message& message = batch.messages.front();
   Explanation explanation;
   for (const Check& check : AllChecks()) {
@@ -298,7 +291,7 @@ Explanation ExplainMessage(const Batch& batch, size_t payload_size, bool provisi
   }
   explanation.reason = message.rejection->reason;
   explanation.detail = sight.Hidden(message.rejection->detail);
-  if (!limits.store_rejects) {
+  if (!context.limits.store_rejects) {
     explanation.notes.emplace_back("STORE_REJECTS is 0: it would only be counted, not kept.");
   }
   return explanation;

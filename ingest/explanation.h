@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "auth/registry_store.h"
 #include "ingest/batch.h"
 #include "ingest/runtime_settings.h"
 #include "ingest/settings.h"
@@ -40,9 +41,16 @@ struct Explanation {
   bool taken = true;  // false: a message of that topic does not come as far as the first check
 };
 
-// `batch` has one message. `payload_size` is what it had before anything was cut. `limits` are in
-// force, `provisioned` says that AUTO_PROVISION would add the device.
-Explanation ExplainMessage(const Batch& batch, size_t payload_size, bool provisioned,
-                           const Settings& settings, const RuntimeSettings& limits);
+// What there is to know besides.
+struct ExplanationContext {
+  const Settings& settings;
+  const RuntimeSettings& limits;                      // in force
+  size_t payload_size;                                // before anything was cut
+  bool provisioned = false;                           // AUTO_PROVISION would add the device
+  std::optional<SubscriptionSeen> subscription = {};  // the device's
+};
+
+// `batch` has one message.
+Explanation ExplainMessage(const Batch& batch, const ExplanationContext& context);
 
 }  // namespace sluice

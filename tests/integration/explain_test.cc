@@ -91,6 +91,22 @@ TEST_F(ExplainCommand, FindsEveryReasonAtItsCheckAndShowsNoToken) {
   }
 }
 
+TEST_F(ExplainCommand, NamesTheSubscription) {
+  SluiceStack stack;
+  RegisterFleet(stack);
+  const auto saw = [&](const std::string& device) {
+    const Said said =
+        With(stack, "tenant/orchard/device/" + device + "/telemetry", Good(), {"--json"});
+    return said.json["checks"][9]["saw"].get<std::string>();
+  };
+  EXPECT_EQ(saw("probe-7"), "none");
+  EXPECT_EQ(saw("suspended"), "sub-suspended, of type MAIN: SUSPENDED");
+  stack.Sql("UPDATE subscriptions SET status = 'TRIAL' WHERE subscription_id = 'sub-expired'");
+  EXPECT_EQ(saw("expired"), "sub-expired, of type MAIN: TRIAL");
+  stack.Sql("DELETE FROM subscriptions WHERE subscription_id = 'sub-expired'");
+  EXPECT_EQ(saw("expired"), "sub-expired, which is not there");
+}
+
 TEST_F(ExplainCommand, ShowsTheRowThatTheDaemonWouldStore) {
   SluiceStack stack;
   stack.Register({});

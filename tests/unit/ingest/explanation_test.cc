@@ -32,6 +32,7 @@ struct Draft {
   bool stamped = true;
   bool registered = true;
   DeviceRecord device = GoodDevice();
+  std::optional<SubscriptionSeen> subscription = {};
   double burst = 1;
 
   std::string Payload() const {
@@ -86,7 +87,10 @@ class ExplanationTest : public ::testing::Test {
     chunk.Add(payload, draft.topic, kReceived,
               draft.stamped ? *parts.stamp_keys.keys()->Sign(claim, draft.topic, payload) : "");
     const Batch batch = parts.Judge(chunk);
-    return ExplainMessage(batch, payload.size(), false, settings_, parts.runtime);
+    return ExplainMessage(batch, {.settings = settings_,
+                                  .limits = parts.runtime,
+                                  .payload_size = payload.size(),
+                                  .subscription = draft.subscription});
   }
   void LoadKeys(PipelineParts& parts) {
     const std::string path = directory_.Path("key");
@@ -169,6 +173,18 @@ TEST_F(ExplanationTest, SaysWhatEachCheckSaw) {
             "ts 1772359224, read as 2026-03-01T10:00:24.000000Z, arrived "
             "2026-03-01T10:00:25.000000Z");
   EXPECT_EQ(SawAt(explanation, 12), "payload north, registry south");
+}
+
+TEST_F(ExplanationTest, NamesTheSubscriptionAndItsStatus) {
+  Draft draft;
+  EXPECT_EQ(SawAt(Explained(draft), 10), "none");
+  draft.subscription = {{.id = "sub-7"}};
+  EXPECT_EQ(SawAt(Explained(draft), 10), "sub-7, which is not there");
+  draft.subscription = {{.id = "sub-7", .exists = true, .type = "MAIN", .status = "EXPIRED"}};
+  draft.device.subscription = Subscription::kExpired;
+  const Explanation explanation = Explained(draft);
+  EXPECT_EQ(explanation.reason, Reason::kSubscriptionExpired);
+  EXPECT_EQ(SawAt(explanation, 10), "sub-7, of type MAIN: EXPIRED");
 }
 
 TEST_F(ExplanationTest, ShowsNoTokenWhereverTheDeviceWroteIt) {
