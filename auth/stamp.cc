@@ -10,6 +10,7 @@
 #include "auth/identity.h"
 #include "auth/secret_file.h"
 #include "base/escape.h"
+#include "base/letter_case.h"
 
 namespace sluice {
 namespace {
@@ -72,9 +73,7 @@ Status Refused(const std::string& path, const std::string& why) {
 }  // namespace
 
 bool IsStampProperty(std::string_view name) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(name.begin(), name.end(), kStampProperty.begin(), kStampProperty.end(),
-                    [&](char a, char b) { return lower(a) == b; });
+  return EqualsIgnoringCase(name, kStampProperty);
 }
 
 std::string_view StampMethodName(StampMethod method) {

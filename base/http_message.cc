@@ -3,10 +3,10 @@
 #include <httplib.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 
 #include "base/escape.h"
+#include "base/letter_case.h"
 #include "base/log.h"
 
 namespace sluice {
@@ -41,11 +41,6 @@ class MessageStream final : public httplib::Stream {
  private:
   std::string_view request_;
 };
-
-std::string LowerCase(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
 
 // The library as far as it is used here: what the head of a request says.
 class HeadParser final : public httplib::Server {

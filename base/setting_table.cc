@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "base/escape.h"
+#include "base/letter_case.h"
 #include "base/units.h"
 
 namespace sluice {
@@ -39,15 +40,6 @@ std::string FormatReal(double number) {
   return {
       text.data(),
       std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed).ptr};
-}
-
-char LowerAscii(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool SameIgnoringCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return LowerAscii(x) == LowerAscii(y); });
 }
 
 std::string_view Trim(std::string_view text) {
@@ -184,7 +176,7 @@ SettingType<bool> FlagSetting() {
           [](std::string_view text) -> std::optional<bool> {
             constexpr std::array<std::string_view, 4> kTrue = {"1", "true", "yes", "on"};
             constexpr std::array<std::string_view, 4> kFalse = {"0", "false", "no", "off"};
-            const auto same = [&](std::string_view word) { return SameIgnoringCase(text, word); };
+            const auto same = [&](std::string_view word) { return EqualsIgnoringCase(text, word); };
             if (std::any_of(kTrue.begin(), kTrue.end(), same)) return true;
             if (std::any_of(kFalse.begin(), kFalse.end(), same)) return false;
             return std::nullopt;
@@ -220,7 +212,7 @@ SettingType<size_t> ChoiceSetting(std::vector<std::string> names) {
   return {"choice", "", alternatives, alternatives,
           [names = std::move(names)](std::string_view text) -> std::optional<size_t> {
             for (size_t i = 0; i < names.size(); ++i) {
-              if (SameIgnoringCase(names[i], text)) return i;
+              if (EqualsIgnoringCase(names[i], text)) return i;
             }
             return std::nullopt;
           }};

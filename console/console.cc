@@ -3,13 +3,13 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
-#include <cctype>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/ascii_json.h"
 #include "base/clock.h"
 #include "base/escape.h"
+#include "base/letter_case.h"
 #include "base/log.h"
 #include "console/files.h"
 #include "console/requests.h"
@@ -116,13 +116,6 @@ bool FromElsewhere(const HttpRequest& request) {
   if (origin.empty()) return false;
   const std::string host(request.Header("host"));
   return origin != "http://" + host && origin != "https://" + host;
-}
-
-bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
-  const auto equal = [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), equal);
 }
 
 bool IsJson(const HttpRequest& request) {

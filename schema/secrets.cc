@@ -2,9 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
-
 #include "base/escape.h"
+#include "base/letter_case.h"
 
 namespace sluice {
 namespace {
@@ -12,9 +11,6 @@ namespace {
 constexpr std::string_view kName = "provision_token";
 constexpr size_t kNone = std::string_view::npos;
 
-char Lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 bool IsSpace(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
@@ -59,7 +55,7 @@ size_t SkipName(std::string_view text, size_t at) {
   for (const char expected : kName) {
     if (at >= text.size()) return kNone;
     size_t size = 0;
-    if (Lower(CharAt(text, at, &size)) != expected) return kNone;
+    if (LowerCase(CharAt(text, at, &size)) != expected) return kNone;
     at += size;
   }
   return at;
@@ -207,8 +203,7 @@ std::string CutInJson(std::string_view text) {
 }  // namespace
 
 bool IsSecretKey(std::string_view key) {
-  return key.size() == kName.size() && std::equal(key.begin(), key.end(), kName.begin(),
-                                                  [](char a, char b) { return Lower(a) == b; });
+  return EqualsIgnoringCase(key, kName);
 }
 
 std::string CutSecrets(std::string_view payload) {

@@ -5,12 +5,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <ctime>
 #include <optional>
+#include <utility>
 
 #include "auth/pki/openssl.h"
 #include "base/escape.h"
+#include "base/letter_case.h"
 
 namespace sluice {
 namespace {
@@ -47,9 +48,7 @@ std::string SerialOf(const X509* certificate) {
   char* upper = BN_bn2hex(number.get());
   std::string text(upper);
   OPENSSL_free(upper);
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
+  return LowerCase(std::move(text));
 }
 
 }  // namespace

@@ -1,10 +1,9 @@
 // The alarm rules and the dashboard as files: what they promise one another and the run-book.
 #include <gmock/gmock.h>
 
-#include <algorithm>
-#include <cctype>
 #include <chrono>
 
+#include "base/letter_case.h"
 #include "tests/deploy/monitoring.h"
 #include "tests/support/process.h"
 
@@ -78,9 +77,7 @@ TEST(Alarms, HaveEachAParagraphOfTheirOwnInTheRunBook) {
   size_t links = 0;
   for (std::sregex_iterator at(Rules().begin(), Rules().end(), link), end; at != end;
        ++at, ++links) {
-    std::string anchor = (*at)[1];  // as GitHub and others make it of a heading
-    std::transform(anchor.begin(), anchor.end(), anchor.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const std::string anchor = LowerCase((*at)[1]);  // as GitHub and others make it of a heading
     EXPECT_EQ((*at)[2], "https://sluice.example/docs/operations.md#" + anchor);
   }
   EXPECT_EQ(links, AllMatches(Rules(), "- (alert): ").size());
