@@ -11,6 +11,7 @@
 
 #include "base/escape.h"
 #include "base/letter_case.h"
+#include "base/roff.h"
 #include "base/units.h"
 
 namespace sluice {
@@ -126,6 +127,12 @@ std::string Kind(const Setting& setting) {
   if (!setting.unit.empty()) kind += " in " + setting.unit;
   if (!setting.range.empty()) kind += ": " + setting.range;
   return kind;
+}
+
+// "The meaning. (integer: 1 to 64; secret)"
+std::string MeaningAndKind(const Setting& setting) {
+  return setting.meaning + " (" + Kind(setting) + (setting.secret ? "; secret" : "") +
+         (setting.reloadable ? "; reloadable" : "") + ")";
 }
 
 // `|` would end a cell of a Markdown table.
@@ -253,9 +260,7 @@ std::string RenderSettingsHelp(const std::vector<Setting>& settings) {
       out.append(out.empty() ? "" : "\n").append(group).append(":\n");
     }
     out.append("  ").append(setting.name).append("=").append(setting.default_text).append("\n");
-    AppendWrapped(setting.meaning + " (" + Kind(setting) + (setting.secret ? "; secret" : "") +
-                      (setting.reloadable ? "; reloadable" : "") + ")",
-                  "      ", &out);
+    AppendWrapped(MeaningAndKind(setting), "      ", &out);
   }
   return out;
 }
@@ -274,6 +279,37 @@ std::string RenderSettingsMarkdown(const std::vector<Setting>& settings) {
     out += "| `" + setting.name + "` | " + default_text + " | " + Cell(Kind(setting)) + " | " +
            Cell(setting.meaning) + (setting.secret ? " **Secret.**" : "") +
            (setting.reloadable ? " **Reloadable.**" : "") + " |\n";
+  }
+  return out;
+}
+
+std::string RenderSettingsManual(const std::vector<Setting>& settings) {
+  std::string out;
+  std::string_view group;
+  for (const Setting& setting : settings) {
+    if (setting.group != group) {
+      group = setting.group;
+      out.append(".SH ").append(Roff(group)).append("\n");
+    }
+    out += ".TP\n\\fB" + Roff(setting.name) + "\\fR=" + Roff(setting.default_text) + "\n" +
+           Roff(MeaningAndKind(setting)) + "\n";
+  }
+  return out;
+}
+
+std::string RenderSettingsFile(const std::vector<Setting>& settings) {
+  std::string out;
+  std::string_view group;
+  for (const Setting& setting : settings) {
+    if (setting.group != group) {
+      group = setting.group;
+      out.append("\n# ---- ").append(group).append("\n");
+    }
+    out.append("\n");
+    AppendWrapped(MeaningAndKind(setting), "# ", &out);
+    const bool plain = setting.default_text.find(' ') == std::string::npos;
+    const std::string quote = plain ? "" : "'";
+    out += "#" + setting.name + "=" + quote + setting.default_text + quote + "\n";
   }
   return out;
 }

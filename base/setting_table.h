@@ -96,6 +96,11 @@ std::string RenderSettings(const std::vector<Setting>& settings,
 std::string RenderSettingsHelp(const std::vector<Setting>& settings);
 // One Markdown section with a table for each group.
 std::string RenderSettingsMarkdown(const std::vector<Setting>& settings);
+// One section of a manual page for each group.
+std::string RenderSettingsManual(const std::vector<Setting>& settings);
+// A file of NAME=value lines, for systemd and sh: the defaults, each behind a '#' and what it
+// means.
+std::string RenderSettingsFile(const std::vector<Setting>& settings);
 
 // The rows, each bound to a field of S. Built by one thread; const use is thread-safe.
 template <typename S>

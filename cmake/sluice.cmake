@@ -4,7 +4,6 @@ add_library(sluice_flags INTERFACE)
 target_include_directories(sluice_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
 target_compile_options(sluice_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
                        -Wold-style-cast -Wcast-qual -Wformat=2 -Werror)
-target_compile_definitions(sluice_flags INTERFACE SLUICE_VERSION="${PROJECT_VERSION}")
 if(SLUICE_FAILPOINTS)
   target_compile_definitions(sluice_flags INTERFACE SLUICE_FAILPOINTS)
 endif()

@@ -103,8 +103,8 @@ ReplayEnd ReplayForConsole(const Settings& settings, const QuarantineFilter& fil
 class Daemon {
  public:
   // `drained`: the last one on this spool has left the broker for good.
-  Daemon(const Settings& settings, StampKeyring& stamp_keys, std::unique_ptr<Spool> spool,
-         bool drained)
+  Daemon(const Settings& settings, const BuildInfo& build, StampKeyring& stamp_keys,
+         std::unique_ptr<Spool> spool, bool drained)
       : settings_(settings),
         stamp_keys_(stamp_keys),
         spool_(std::move(spool)),
@@ -128,7 +128,8 @@ class Daemon {
                .timeout = settings.http_timeout,
                .max_connections = static_cast<size_t>(settings.http_max_connections),
                .headers = ConsoleHeaders()}),
-        status_{settings.service_name,
+        status_{build,
+                settings.service_name,
                 settings.identity_mode,
                 *spool_,
                 accounting_,
@@ -259,7 +260,9 @@ class Daemon {
     HoldBackWhenFull();
     subscriber_.Start();
     phase_ = Phase::kWorking;
-    LogInfo("ingest_started", {{"spool_id", spool_->id()},
+    LogInfo("ingest_started", {{"version", status_.build.version},
+                               {"commit", status_.build.commit},
+                               {"spool_id", spool_->id()},
                                {"recovered", accounting_.Snapshot().recovered},
                                {"http_port", http_.port()}});
   }
@@ -397,7 +400,7 @@ void WarnAboutTrust(const Settings& s) {
 
 }  // namespace
 
-Status RunIngest(const Settings& settings) {
+Status RunIngest(const Settings& settings, const BuildInfo& build) {
   ConfigureLog(settings.log_level, settings.log_format, settings.service_name);
   SignalWaiter::BlockSignals();
   WarnAboutTrust(settings);
@@ -410,7 +413,7 @@ Status RunIngest(const Settings& settings) {
   if (!spool.ok()) return spool.status();
   const bool drained = ReadDrainedMark(settings.spool_dir).ok();
   if (Status status = RemoveDrainedMark(settings.spool_dir); !status.ok()) return status;
-  Daemon daemon(settings, stamp_keys, std::move(*spool), drained);
+  Daemon daemon(settings, build, stamp_keys, std::move(*spool), drained);
   return daemon.Run();
 }
 

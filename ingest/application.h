@@ -1,6 +1,7 @@
 // Application: builds the daemon from its parts, starts them in order, and unwinds them in reverse.
 #pragma once
 
+#include "base/build_info.h"
 #include "base/status.h"
 #include "ingest/settings.h"
 
@@ -11,6 +12,6 @@ namespace sluice {
 // SIGUSR1 drains: leaves the broker for good, writes everything however long it takes, then stops;
 // SIGTERM meanwhile stops as ever. SIGHUP reads STAMP_KEY_FILE again. Ok after an orderly end; else
 // why the daemon could not start. Call from the main thread, before other threads exist.
-Status RunIngest(const Settings& settings);
+Status RunIngest(const Settings& settings, const BuildInfo& build);
 
 }  // namespace sluice

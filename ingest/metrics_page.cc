@@ -212,8 +212,8 @@ std::string RenderMetrics(const StatusView& status, const HttpStats& http,
                           const prometheus::Registry& registry) {
   Page page(registry.Collect());
   const Totals totals = status.accounting.Snapshot();
-  page.Gauge("sluice_build_info", "1, with the version as label.")
-      .Value(1, {{"version", SLUICE_VERSION}});
+  page.Gauge("sluice_build_info", "1, with what runs here as labels.")
+      .Value(1, {{"version", status.build.version}, {"commit", status.build.commit}});
   AddMessages(totals, page);
   AddSpool(status.spool.stats(), page);
   AddServers(status, page);

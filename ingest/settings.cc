@@ -363,41 +363,4 @@ std::string RenderConfigurationHelp() {
   return RenderSettingsHelp(SettingsTable().settings());
 }
 
-std::string RenderConfigurationPage() {
-  std::string page = R"(# Configuration
-
-<!-- Made by `sluice ingest --print-docs`; edit the table in ingest/settings.cc instead. -->
-
-Sluice is configured by environment variables. An empty variable counts as not set. All mistakes are
-reported together, and a daemon with a mistake does not start.
-
-* `sluice ingest --check` says what is wrong and exits.
-* `sluice ingest --print-config` prints what is in force and where each value comes from.
-* A **secret** `NAME` may also be given as `NAME_FILE`, the path of a file that holds it (one newline
-  at its end is dropped). Setting both is an error. Secrets are never printed or logged.
-* A **reloadable** setting is overruled by a row of the same name in the table `app_settings`, which
-  is read every `SETTINGS_POLL_SECONDS`.
-
-How values are written:
-
-* duration: a whole number and `ms`, `s`, `m`, `h` or `d`. A bare number counts the unit that the
-  table gives.
-* bytes: a whole number and `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024) or `kB`, `MB`, `GB`, `TB`
-  (powers of 1000). A bare number counts bytes.
-* flag: `1`, `true`, `yes`, `on` or `0`, `false`, `no`, `off`, in any case.
-* list: separated by commas; spaces around the places are dropped.
-* choice: in any case.
-
-)" + RenderSettingsMarkdown(SettingsTable().settings());
-  page += "\n## What must hold between settings\n\n";
-  for (const SettingRule& rule : SettingRules()) {
-    page += "* ";
-    for (size_t i = 0; i < rule.settings.size(); ++i) {
-      page += (i > 0 ? ", `" : "`") + rule.settings[i] + "`";
-    }
-    page += ": " + rule.sentence + ".\n";
-  }
-  return page;
-}
-
 }  // namespace sluice

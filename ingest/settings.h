@@ -143,7 +143,5 @@ Result<Settings> LoadSettings(const Environment& environment,
 // What is in force, without judging it: "NAME=value  # default" lines, secrets masked.
 std::string RenderConfiguration(const Environment& environment);
 std::string RenderConfigurationHelp();
-// docs/configuration.md.
-std::string RenderConfigurationPage();
 
 }  // namespace sluice

@@ -139,7 +139,8 @@ std::string StatusJson(const StatusView& status, const prometheus::ClientMetric:
     why += (why.empty() ? "" : "; ") + reason;
   }
   return Line(
-      {{"version", SLUICE_VERSION},
+      {{"version", status.build.version},
+       {"commit", status.build.commit},
        {"now", FormatIso8601(now)},
        {"uptime_seconds", static_cast<double>(std::max<int64_t>(0, now - used.started)) / 1e6},
        {"actions", actions},

@@ -12,6 +12,7 @@
 #include "auth/authenticator.h"
 #include "auth/device_directory.h"
 #include "auth/rate_limiter.h"
+#include "base/build_info.h"
 #include "base/clock.h"
 #include "cache/change_listener.h"
 #include "ingest/accounting.h"
@@ -36,6 +37,7 @@ enum class Phase {
 
 // References to parts that outlive the view; all are thread-safe.
 struct StatusView {
+  const BuildInfo& build;
   const std::string& service;
   const IdentityMode identity_mode;
   const Spool& spool;

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/build_info.h"
+#include "base/command_docs.h"
 #include "loadtest/bench_command.h"
 #include "loadtest/commands.h"
 
@@ -44,11 +46,23 @@ class ScenarioFormat final : public CLI::ConfigBase {
   const CLI::App* const program_;
 };
 
+void AddDocs(CLI::App& app) {
+  const auto manual = [&app] {
+    return sluice::RenderManual(app, {.summary = "simulated MQTT fleet for sluice",
+                                      .source = "sluice " + sluice::ThisBuild().version,
+                                      .more = ".SH \"SEE ALSO\"\n.BR sluice (1)\n"});
+  };
+  sluice::AddDocsOption(
+      app, {{"man", manual}, {"bash", [&app] { return sluice::RenderBashCompletion(app); }}});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   namespace loadtest = sluice::loadtest;
-  CLI::App app("Load for sluice: a simulated MQTT fleet, a judge and a live view.");
+  CLI::App app("Load for sluice: a simulated MQTT fleet, a judge and a live view.",
+               "sluice-loadtest");
+  app.set_version_flag("--version", [] { return sluice::DescribeBuild("sluice-loadtest"); });
   app.require_subcommand(1);
   app.fallthrough();
   app.config_formatter(std::make_shared<ScenarioFormat>(&app));
@@ -57,6 +71,7 @@ int main(int argc, char** argv) {
                                loadtest::LadderCommand(&app), loadtest::RegisterCommand(&app),
                                loadtest::WatchCommand(&app),  loadtest::BenchCommand(&app),
                                loadtest::CopyCommand(&app)};
+  AddDocs(app);
   CLI11_PARSE(app, argc, argv);
 
   std::signal(SIGINT, OnSignal);

@@ -5,6 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "base/build_info.h"
+
 namespace sluice {
 
 // Exit statuses, as in sysexits.h where that has one.
@@ -23,7 +25,7 @@ void AddDeviceCommand(CLI::App& app, int* status);
 void AddDoctorCommand(CLI::App& app, int* status);
 void AddDrainCommand(CLI::App& app, int* status);
 void AddExplainCommand(CLI::App& app, int* status);
-void AddIngestCommand(CLI::App& app, int* status);
+void AddIngestCommand(CLI::App& app, const BuildInfo& build, int* status);
 void AddMigrateCommand(CLI::App& app, int* status);
 void AddPkiCommand(CLI::App& app, int* status);
 void AddQuarantineCommand(CLI::App& app, int* status);

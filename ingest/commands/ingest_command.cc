@@ -6,6 +6,7 @@
 #include "ingest/application.h"
 #include "ingest/commands/commands.h"
 #include "ingest/settings.h"
+#include "ingest/settings_pages.h"
 
 namespace sluice {
 namespace {
@@ -21,7 +22,7 @@ int Fail(const Status& status, int code) {
   return code;
 }
 
-int Run(const Options& options) {
+int Run(const Options& options, const BuildInfo& build) {
   if (options.print_docs) {
     std::fputs(RenderConfigurationPage().c_str(), stdout);
     return kExitOk;
@@ -34,13 +35,13 @@ int Run(const Options& options) {
     return kExitOk;
   }
   if (options.print_config) return kExitOk;
-  const Status status = RunIngest(*settings);
+  const Status status = RunIngest(*settings, build);
   return status.ok() ? kExitOk : Fail(status, kExitFailed);
 }
 
 }  // namespace
 
-void AddIngestCommand(CLI::App& app, int* status) {
+void AddIngestCommand(CLI::App& app, const BuildInfo& build, int* status) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("ingest", "Takes messages off the broker into PostgreSQL");
   command->add_flag("--check", options->check, "Check the settings and exit");
@@ -48,7 +49,7 @@ void AddIngestCommand(CLI::App& app, int* status) {
                     "Print every setting as it would be used, secrets masked, and exit");
   command->add_flag("--print-docs", options->print_docs, "Print docs/configuration.md and exit");
   command->footer([] { return "Settings, from the environment:\n" + RenderConfigurationHelp(); });
-  command->callback([options, status] { *status = Run(*options); });
+  command->callback([options, build, status] { *status = Run(*options, build); });
 }
 
 }  // namespace sluice

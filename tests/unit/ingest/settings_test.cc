@@ -12,6 +12,8 @@
 #include <sstream>
 #include <tuple>
 
+#include "ingest/settings_pages.h"
+
 namespace sluice {
 namespace {
 

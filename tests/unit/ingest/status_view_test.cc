@@ -60,13 +60,14 @@ class StatusViewTest : public testing::Test {
       [](const Status&) {}};
   std::atomic<Phase> phase_{Phase::kStarting};
   std::atomic<bool> draining_{false};
+  const BuildInfo build_{.version = "1.2.3", .commit = "0123456789ab", .compiler = "", .type = ""};
   const std::string service_ = "ingest";
   prometheus::Registry registry_;
   StageMetrics stages_{registry_};
   StatusView ViewIn(IdentityMode mode) {
-    return {service_,         mode,        *spool_.spool,  accounting_,  health_,      subscriber_,
-            parts_.directory, listener_,   parts_.limiter, parts_.flood, housekeeper_, phase_,
-            draining_,        spool_.clock};
+    return {build_,      service_,         mode,        *spool_.spool,  accounting_,  health_,
+            subscriber_, parts_.directory, listener_,   parts_.limiter, parts_.flood, housekeeper_,
+            phase_,      draining_,        spool_.clock};
   }
   const Settings settings_;
   RuntimeSettings runtime_;
