@@ -55,7 +55,7 @@ quotes. So the file can be read by a shell, too, for the other commands of
 .BR sluice (1):
 .PP
 .RS
-sudo \-u sluice sh \-c \(aqset \-a; . /etc/sluice/sluice.env; sluice doctor\(aq
+runuser \-u sluice \-\- sh \-c \(aqset \-a; . /etc/sluice/sluice.env; sluice doctor\(aq
 .RE
 .PP
 An empty variable counts as not set. All mistakes are reported together, and a daemon with a mistake

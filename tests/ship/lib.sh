@@ -28,4 +28,13 @@ debian_root() {
     rm -rf "$fresh"
   fi
   tar -C "$1" -xf "$archive"
+  chmod 755 "$1"  # whatever it was made with: its users must get in
+}
+
+# The Debian suites that this machine's apt has, updates and security included, as lines of a
+# sources.list.
+debian_sources() {
+  # shellcheck disable=SC2016  # apt's own
+  apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+    awk '$3 ~ /^(bookworm|stable)(-updates|-security)?$/ && !seen[$0]++'
 }
