@@ -149,8 +149,7 @@ TEST(Manual, HasEverySetting) {
 // What --help of every command names is in the pages: "quarantine list", "--tenant".
 TEST(Manual, HasWhatHelpHas) {
   for (const std::string program : {"sluice", "sluice-loadtest"}) {
-    const std::string manual =
-        std::regex_replace(Page(program, "man"), std::regex(R"(\\-)"), "-");
+    const std::string manual = std::regex_replace(Page(program, "man"), std::regex(R"(\\-)"), "-");
     const std::string completion = Page(program, "bash");
     const auto commands = AllMatches(manual, "^\\.SS \\\\fB([a-z -]*[a-z-])\\\\fR");
     EXPECT_THAT(commands, Not(IsEmpty()));
