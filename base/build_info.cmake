@@ -7,7 +7,7 @@ set(commit_header ${CMAKE_CURRENT_BINARY_DIR}/commit.h)
 add_custom_target(sluice_commit BYPRODUCTS ${commit_header}
   COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DCOMMIT=${SLUICE_COMMIT}
           -DHEADER=${commit_header} -P ${PROJECT_SOURCE_DIR}/cmake/commit.cmake
-  COMMENT "" VERBATIM)
+  COMMENT "Looking up the commit" VERBATIM)
 
 sluice_library(build_info SOURCES build_info.cc DEPS PkgConfig::libpq OpenSSL::Crypto)
 add_dependencies(sluice_build_info sluice_commit)
