@@ -20,7 +20,8 @@ Result<std::string> ReadSecretFile(const std::string& path, size_t max_bytes) {
   if (!fd.valid() || ::fstat(fd.get(), &info) != 0) {
     return refused(std::string("cannot be opened: ") + std::strerror(errno));
   }
-  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+  const mode_t closed = info.st_uid == 0 ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
+  if ((info.st_mode & closed) != 0) {
     return refused("is open to others than its owner; chmod 600 it");
   }
   std::string text(max_bytes + 1, '\0');

@@ -8,8 +8,10 @@
 
 namespace sluice {
 
-// The content, as it is. Refuses a file that anybody but its owner may read or write, and one of
-// more than max_bytes. Messages name the path, never the content.
+// The content, as it is. Refuses one of more than max_bytes, and a file that anybody but its owner
+// may read or write; but a file of root's may be readable by its group, which is how secrets are
+// mounted into a container (PostgreSQL's rule for its keys). Messages name the path, never the
+// content.
 Result<std::string> ReadSecretFile(const std::string& path, size_t max_bytes);
 
 }  // namespace sluice

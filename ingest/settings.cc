@@ -189,8 +189,9 @@ void AddChecks(Table* t) {
       "not set and CERT_AUTH_ENABLED=1, it is stamp.");
   t->Add("STAMP_KEY_FILE", &Settings::stamp_key_file, TextSetting(), "",
          "File with the key of the stamps, or two keys, the same as the broker's plugin has. Only "
-         "its owner may read it. SIGHUP reads it again. With IDENTITY_MODE=topic, a stamp that "
-         "comes is checked if this is set, and ignored otherwise.");
+         "its owner may read it; one of root's, its group too. SIGHUP reads it again. With "
+         "IDENTITY_MODE=topic, a stamp that comes is checked if this is set, and ignored "
+         "otherwise.");
   t->Add("CERT_AUTH_ENABLED", &Settings::cert_auth_enabled, FlagSetting(), "0",
          "Take an active, unexpired certificate of the device as proof.");
   t->Add("REQUIRE_TOKEN", &Settings::require_token, FlagSetting(), "1",

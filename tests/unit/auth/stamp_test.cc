@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
@@ -200,10 +201,22 @@ TEST_F(Stamp, KeysThatAreShortOrNoKeysAreRefusedWithTheLine) {
 }
 
 TEST_F(Stamp, KeysThatOthersMayReadAreRefused) {
+  ASSERT_EQ(WhyRefused(one_, 0400), "");
+  if (geteuid() == 0) {
+    ASSERT_EQ(chown(path_.c_str(), 65534, 65534), 0);
+  }
   for (const mode_t mode : {0640, 0604, 0660, 0610, 0777}) {
     EXPECT_THAT(WhyRefused(one_, mode), HasSubstr("chmod 600"));
   }
-  EXPECT_EQ(WhyRefused(one_, 0400), "");
+}
+
+TEST_F(Stamp, KeysOfRootsMayBeReadByTheGroupAndByNobodyElse) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs a file of root's";
+  EXPECT_EQ(WhyRefused(one_, 0440), "");
+  EXPECT_EQ(WhyRefused(one_, 0640), "");
+  for (const mode_t mode : {0604, 0660, 0650, 0777}) {
+    EXPECT_THAT(WhyRefused(one_, mode), HasSubstr("chmod 600"));
+  }
 }
 
 TEST_F(Stamp, KeysThatAreMissingAreAnError) {

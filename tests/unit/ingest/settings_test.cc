@@ -328,7 +328,7 @@ TEST_F(StampSettings, RefuseAKeyFileThatWillNotDo) {
   EXPECT_THAT(refusal("/nowhere"), StartsWith("STAMP_KEY_FILE=/nowhere: the file /nowhere cannot"));
   EXPECT_THAT(refusal(KeyFile("abcdef", kOwnerOnly)),
               AllOf(HasSubstr("does not have 64"), Not(HasSubstr("abcdef"))));
-  EXPECT_THAT(refusal(KeyFile(key_, kOwnerOnly | std::filesystem::perms::group_read)),
+  EXPECT_THAT(refusal(KeyFile(key_, kOwnerOnly | std::filesystem::perms::others_read)),
               HasSubstr("is open to others than its owner"));
 }
 
