@@ -40,6 +40,13 @@ Status Corrupt(const char* what) {
   return {ErrorCode::kCorrupt, what};
 }
 
+Status CheckVersion(uint32_t version) {
+  if (version == kVersion) return Status::Ok();
+  return {ErrorCode::kInvalidArgument, "is of version " + std::to_string(version) +
+                                           " of the spool's format, this program knows version " +
+                                           std::to_string(kVersion)};
+}
+
 }  // namespace
 
 Uuid RandomUuid() {
@@ -90,9 +97,8 @@ Result<SegmentHeader> ParseSegmentHeader(std::string_view bytes) {
   if (bytes.size() < kSegmentHeaderSize) return Corrupt("shorter than a segment's header");
   if (bytes.substr(0, 8) != kSegmentMagic) return Corrupt("does not begin like a segment");
   if (Get<uint32_t>(&bytes[60]) != Crc32c(bytes.substr(0, 60))) return Corrupt("damaged header");
-  if (Get<uint32_t>(&bytes[8]) != kVersion || Get<uint32_t>(&bytes[12]) != kSegmentHeaderSize) {
-    return Status(ErrorCode::kInvalidArgument, "a version that this program does not know");
-  }
+  if (Status known = CheckVersion(Get<uint32_t>(&bytes[8])); !known.ok()) return known;
+  if (Get<uint32_t>(&bytes[12]) != kSegmentHeaderSize) return Corrupt("impossible header size");
   SegmentHeader header;
   std::memcpy(header.spool.data(), &bytes[16], header.spool.size());
   header.first_seq = Get<uint64_t>(&bytes[32]);
@@ -117,10 +123,10 @@ std::string EncodeWatermark(const Watermark& watermark) {
 
 Result<Watermark> ParseWatermark(std::string_view bytes) {
   if (bytes.size() != kWatermarkSize || bytes.substr(0, 8) != kWatermarkMagic ||
-      Get<uint32_t>(&bytes[40]) != Crc32c(bytes.substr(0, 40)) ||
-      Get<uint32_t>(&bytes[8]) != kVersion) {
+      Get<uint32_t>(&bytes[40]) != Crc32c(bytes.substr(0, 40))) {
     return Corrupt("not a watermark, or a damaged one");
   }
+  if (Status known = CheckVersion(Get<uint32_t>(&bytes[8])); !known.ok()) return known;
   Watermark watermark;
   std::memcpy(watermark.spool.data(), &bytes[16], watermark.spool.size());
   watermark.seq = Get<uint64_t>(&bytes[32]);

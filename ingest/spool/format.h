@@ -43,7 +43,8 @@ struct SegmentHeader {
 };
 std::string EncodeSegmentHeader(const SegmentHeader& header);
 // kCorrupt when the bytes are damaged or no header at all, kInvalidArgument when they are whole but
-// of a version that this program does not know.
+// of a version that this program does not know. What that goes by, the magic, the version and the
+// CRC, stands at the same place in every version.
 Result<SegmentHeader> ParseSegmentHeader(std::string_view bytes);
 
 struct Watermark {
@@ -51,7 +52,7 @@ struct Watermark {
   uint64_t seq = 0;
 };
 std::string EncodeWatermark(const Watermark& watermark);
-Result<Watermark> ParseWatermark(std::string_view bytes);  // kCorrupt
+Result<Watermark> ParseWatermark(std::string_view bytes);  // errors as ParseSegmentHeader's
 
 // What the CRC of every record header of a spool starts from.
 uint32_t RecordKey(const Uuid& spool);

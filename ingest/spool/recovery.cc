@@ -16,6 +16,7 @@ struct Candidate {
   uint64_t first_seq = 0;
   uint64_t size = 0;
   std::optional<SegmentHeader> header;  // nothing when it is damaged
+  std::string unusable;                 // why it is none of ours, when that is clear
 };
 
 class Recovery {
@@ -27,8 +28,9 @@ class Recovery {
  private:
   std::string Path(const std::string& name) const { return directory_ + "/" + name; }
 
+  // These two only read, so that a spool of a later version is left as it is.
   Status Inspect(const std::string& name, uint64_t first_seq);
-  Status ReadWatermark(std::optional<Watermark>* watermark);
+  Status ReadWatermark(std::optional<Watermark>* watermark, std::string* damage);
   void ChooseUuid(const std::optional<Watermark>& watermark);
   Status DropStrangers();
   Result<bool> HoldsRecords(const Candidate& candidate);
@@ -48,15 +50,22 @@ Result<RecoveredSpool> Recovery::Run() {
   if (!names.ok()) return names.status();
   names_ = *std::move(names);
   std::sort(names_.begin(), names_.end());
-  const std::vector<std::string> found = names_;
-  for (const std::string& name : found) {
-    if (name == kWatermarkTemporaryName) (void)fs_.Remove(Path(name));
+  for (const std::string& name : names_) {
     const std::optional<uint64_t> first_seq = ParseSegmentName(name);
     if (!first_seq) continue;
     if (Status status = Inspect(name, *first_seq); !status.ok()) return status;
   }
   std::optional<Watermark> watermark;
-  if (Status status = ReadWatermark(&watermark); !status.ok()) return status;
+  std::string damage;
+  if (Status status = ReadWatermark(&watermark, &damage); !status.ok()) return status;
+
+  if (std::binary_search(names_.begin(), names_.end(), kWatermarkTemporaryName)) {
+    (void)fs_.Remove(Path(std::string(kWatermarkTemporaryName)));
+  }
+  if (!damage.empty()) {
+    const Status aside = SetAside(std::string(kWatermarkName), damage);
+    if (!aside.ok()) return aside;
+  }
   ChooseUuid(watermark);
   if (Status status = DropStrangers(); !status.ok()) return status;
   if (candidates_.empty()) {
@@ -79,32 +88,38 @@ Status Recovery::Inspect(const std::string& name, uint64_t first_seq) {
   if (!file.ok()) return file.status();
   const Result<uint64_t> size = (*file)->Size();
   if (!size.ok()) return size.status();
-  if (*size == 0) return SetAside(name, "empty");
   std::string bytes(kSegmentHeaderSize, '\0');
   const Result<size_t> got = (*file)->ReadAt(0, bytes.data(), bytes.size());
   bytes.resize(got.ok() ? *got : 0);
 
-  Candidate candidate{name, first_seq, *size, std::nullopt};
+  Candidate candidate{name, first_seq, *size, std::nullopt, ""};
   const Result<SegmentHeader> header = ParseSegmentHeader(bytes);
-  if (header.ok()) {
-    if (header->first_seq != first_seq) return SetAside(name, "name and header disagree");
+  if (*size == 0) {
+    candidate.unusable = "empty";
+  } else if (header.ok() && header->first_seq != first_seq) {
+    candidate.unusable = "name and header disagree";
+  } else if (header.ok()) {
     candidate.header = *header;
   } else if (header.code() != ErrorCode::kCorrupt) {
-    return SetAside(name, header.message());
+    return {header.code(), Path(name) + " " + header.message()};
   }
   candidates_.push_back(std::move(candidate));
   return Status::Ok();
 }
 
-Status Recovery::ReadWatermark(std::optional<Watermark>* watermark) {
+Status Recovery::ReadWatermark(std::optional<Watermark>* watermark, std::string* damage) {
   const Result<Watermark> read = WatermarkFile(fs_, directory_).Read();
   if (read.ok()) {
     *watermark = *read;
     return Status::Ok();
   }
   if (read.code() == ErrorCode::kNotFound) return Status::Ok();
+  if (read.code() == ErrorCode::kInvalidArgument) {
+    return {read.code(), Path(std::string(kWatermarkName)) + " " + read.message()};
+  }
   if (read.code() != ErrorCode::kCorrupt) return read.status();
-  return SetAside(std::string(kWatermarkName), read.message());
+  *damage = read.message();
+  return Status::Ok();
 }
 
 void Recovery::ChooseUuid(const std::optional<Watermark>& watermark) {
@@ -126,7 +141,9 @@ Status Recovery::DropStrangers() {
   std::vector<Candidate> own;
   for (Candidate& candidate : candidates_) {
     Status aside;
-    if (candidate.header && candidate.header->spool != found_.uuid) {
+    if (!candidate.unusable.empty()) {
+      aside = SetAside(candidate.name, candidate.unusable);
+    } else if (candidate.header && candidate.header->spool != found_.uuid) {
       aside = SetAside(candidate.name, "of another spool");
     } else if (candidate.header) {
       own.push_back(std::move(candidate));

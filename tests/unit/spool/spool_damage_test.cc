@@ -234,15 +234,36 @@ TEST_F(SpoolSegmentsTest, SetsAsideWhatIsNoSegmentOfThisSpool) {
   }
 }
 
-TEST_F(SpoolSegmentsTest, SetsAsideASegmentOfALaterVersion) {
-  // A header of version 2 with a right CRC.
-  std::string bytes = EncodeSegmentHeader({RandomUuid(), 4000, 3999, 0});
+// `bytes`, saying that they are of version 2, with a right CRC at `crc_at`.
+std::string OfALaterVersion(std::string bytes, size_t crc_at) {
   bytes[8] = 2;
-  const uint32_t crc = Crc32c({bytes.data(), 60});
-  for (size_t i = 0; i < 4; ++i) bytes[60 + i] = static_cast<char>(crc >> (8 * i));
-  disk_->SetContents(Segment(4000), bytes);
+  const uint32_t crc = Crc32c({bytes.data(), crc_at});
+  for (size_t i = 0; i < 4; ++i) bytes[crc_at + i] = static_cast<char>(crc >> (8 * i));
+  return bytes;
+}
+
+// A program that was put back to an earlier version.
+TEST_F(SpoolSegmentsTest, RefusesASpoolOfALaterVersionAndChangesNothing) {
+  const std::string whole = disk_->Contents(Segment(second_));
+  const std::string watermark = disk_->Contents(Path("watermark"));
+  Close();
+  const auto expect_refused = [this](const std::string& path) {
+    disk_->SetContents(Segment(9000), "");  // what would be set aside
+    const std::vector<std::string> before = disk_->Names();
+    const Status opened = TryOpen();
+    EXPECT_EQ(opened.code(), ErrorCode::kInvalidArgument);
+    EXPECT_EQ(opened.message(), path +
+                                    " is of version 2 of the spool's format, this program knows "
+                                    "version 1");
+    EXPECT_EQ(disk_->Names(), before);
+  };
+  disk_->SetContents(Segment(second_), OfALaterVersion(whole, 60));
+  expect_refused(Segment(second_));
+  disk_->SetContents(Segment(second_), whole);
+  disk_->SetContents(Path("watermark"), OfALaterVersion(watermark, 40));
+  expect_refused(Path("watermark"));
+  disk_->SetContents(Path("watermark"), watermark);
   Open();
-  EXPECT_TRUE(disk_->Exists(Segment(4000) + ".unreadable"));
   EXPECT_EQ(Drain(), Numbers(1, 3000));
 }
 
