@@ -3,10 +3,12 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "cache/change_listener.h"
 #include "ingest/doctor/checks.h"
 #include "ingest/doctor/rights.h"
 #include "ingest/housekeeper.h"
@@ -25,6 +27,7 @@ constexpr microseconds kSlow{20'000};
 constexpr microseconds kClockOff{1'000'000};
 constexpr microseconds kClockWrong{60'000'000};
 constexpr int64_t kConnectionsBesides = 4;  // of a daemon, besides its workers'
+constexpr milliseconds kHeartbeat{2000};    // a notification takes no longer
 
 std::string Millis(microseconds time) {
   std::array<char, 32> text;
@@ -44,6 +47,25 @@ std::string AdviceFor(const PgError& error) {
   return "see that PostgreSQL runs and that host, port and firewall let this machine reach it "
          "(DATABASE_URL, or PG_HOST and PG_PORT)";
 }
+
+// What a ChangeListener finds out first: that it hears ("") or why it does not.
+class FirstWord final : public ChangeEvents {
+ public:
+  void DeviceChanged(DeviceKeyView) override {}
+  void DevicesChanged() override {}
+  void SettingsChanged() override {}
+  void Hearing() override { Say(""); }
+  void Deaf(const std::string& why) override { Say(why); }
+  std::string Await() { return word_.get_future().get(); }
+
+ private:
+  void Say(const std::string& word) {
+    if (!std::exchange(said_, true)) word_.set_value(word);
+  }
+
+  std::promise<std::string> word_;
+  bool said_ = false;
+};
 
 // One connection, on which every statement is a read-only transaction of its own.
 class DatabaseExam {
@@ -68,6 +90,7 @@ class DatabaseExam {
   void CheckConnections();
   void CheckFleet();
   void CheckListening();
+  void CheckNotifications();
 
   const Patient& patient_;
   const Settings& settings_;
@@ -88,6 +111,7 @@ void DatabaseExam::Run() {
   CheckRights();
   CheckRowSecurity();
   CheckPartitions();
+  CheckNotifications();
   CheckFleet();
 }
 
@@ -330,6 +354,22 @@ void DatabaseExam::CheckListening() {
   }
   out_.Fail("LISTEN_DATABASE_URL", "it leads to another database than DATABASE_URL",
             "give it the same database on the primary, past the pooler");
+}
+
+// Every wait of a listener is bounded by its options.
+void DatabaseExam::CheckNotifications() {
+  FirstWord word;
+  ChangeListener listener({.conninfo = settings_.ListenConninfo(),
+                           .sender_conninfo = settings_.Conninfo(),
+                           .connect_timeout = settings_.pg_connect_timeout,
+                           .heartbeat = kHeartbeat},
+                          word);
+  listener.Start();
+  const std::string why = word.Await();
+  if (why.empty()) return out_.Ok("notifications", "they arrive");
+  out_.Fail("notifications", why,
+            "see docs/operations.md, Changes are not heard; behind PgBouncer set "
+            "LISTEN_DATABASE_URL");
 }
 
 }  // namespace
