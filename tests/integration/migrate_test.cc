@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <future>
 #include <regex>
+#include <sstream>
 
 #include "base/postgres.h"
 #include "schema/migrator.h"
@@ -327,6 +329,76 @@ TEST_F(MigrateTest, WarnsWhereRolesMayNotBeCreatedAndASuperuserCanCatchUp) {
   PgResult<int64_t> copied =
       Copy(*server.Connect(database, "gate"), kTelemetryColumns, kTwoTenantsRows);
   EXPECT_TRUE(copied.ok()) << copied.error().Describe();
+}
+
+// tests/golden/migrations-VERSION has those of a release, as sha256sum writes them.
+struct Release {
+  std::string version;
+  std::vector<std::string> migrations;  // "CHECKSUM  NNN_name.sql"
+};
+
+std::vector<Release> Releases() {
+  const std::string prefix = "migrations-";
+  std::vector<Release> releases;
+  for (const auto& file : std::filesystem::directory_iterator(SLUICE_SOURCE_DIR "/tests/golden")) {
+    const std::string name = file.path().filename();
+    if (!name.starts_with(prefix)) continue;
+    releases.push_back({name.substr(prefix.size()), {}});
+    std::istringstream lines(testing::ReadFile(file.path()));
+    for (std::string line; std::getline(lines, line);) releases.back().migrations.push_back(line);
+  }
+  EXPECT_THAT(releases, ::testing::Not(IsEmpty()));
+  return releases;
+}
+
+TEST(ReleasedMigrations, AreNeverEdited) {
+  for (const Release& release : Releases()) {
+    ASSERT_LE(release.migrations.size(), AllMigrations().size());
+    for (size_t i = 0; i < release.migrations.size(); ++i) {
+      const Migration& now = AllMigrations()[i];
+      const std::string number = std::to_string(now.version);
+      EXPECT_EQ(std::string(now.checksum) + "  " + std::string(3 - number.size(), '0') + number +
+                    "_" + now.name + ".sql",
+                release.migrations[i])
+          << "as released with " << release.version;
+    }
+  }
+}
+
+TEST_F(MigrateTest, BringsADatabaseOfEachReleaseUpToDateWithItsRows) {
+  for (const Release& release : Releases()) {
+    database_ = SharedPostgres().CreateDatabase();
+    admin_ = SharedPostgres().Connect(database_);
+    Query(
+        "CREATE TABLE sluice_schema_migrations (version integer PRIMARY KEY, name text NOT NULL,"
+        " applied_at timestamptz NOT NULL DEFAULT now(), checksum text NOT NULL)");
+    for (size_t i = 0; i < release.migrations.size(); ++i) {
+      const Migration& migration = AllMigrations()[i];
+      Query(std::string("BEGIN; SET LOCAL search_path = public; ") + migration.sql +
+            "; INSERT INTO sluice_schema_migrations (version, name, checksum) VALUES (" +
+            std::to_string(migration.version) + ", '" + migration.name + "', '" +
+            migration.checksum + "'); COMMIT");
+    }
+    Query(
+        "INSERT INTO subscriptions (subscription_id, tenant_id, device_limit)"
+        " VALUES ('S', 'orchard', 5);"
+        "INSERT INTO device_registry (tenant_id, device_id, site_id, subscription_id)"
+        " VALUES ('orchard', 'probe-1', 'north', 'S');"
+        "SELECT sluice_ensure_partition('2026-03-01');"
+        "INSERT INTO quarantine_events (tenant_id, reason, payload) VALUES ('orchard', 'X', '{}');"
+        "INSERT INTO ingest_ledger (spool_id, first_seq, last_seq, messages, rows, quarantined,"
+        " damaged) VALUES (gen_random_uuid(), 1, 3, 3, 2, 1, 0)");
+    ASSERT_TRUE(Copy(*admin_, kTelemetryColumns, kTwoTenantsRows).ok());
+    EXPECT_EQ(static_cast<size_t>(MustMigrate().version_before), release.migrations.size());
+    EXPECT_EQ(*SchemaVersion(*admin_), AllMigrations().back().version);
+    for (const auto& [table, rows] :
+         {std::pair("subscriptions", "1"), std::pair("device_registry", "1"),
+          std::pair("telemetry", "2"), std::pair("quarantine_events", "1"),
+          std::pair("ingest_ledger", "1")}) {
+      EXPECT_EQ(Value(std::string("SELECT count(*) FROM ") + table), rows)
+          << table << " of " << release.version;
+    }
+  }
 }
 
 TEST_F(MigrateTest, MakesAHypertableWhereTimescaleIsInstalled) {
