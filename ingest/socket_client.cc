@@ -31,6 +31,10 @@ Status Unavailable(const char* operation, const std::string& why) {
   return {ErrorCode::kUnavailable, std::string(operation) + ": " + why};
 }
 
+Status Goodbye(uint8_t reason) {
+  return {ErrorCode::kUnavailable, "the broker says goodbye: " + mqtt::ReasonText(reason)};
+}
+
 // See ArrivedMessage::stamp; a view into the packet.
 std::string_view StampOf(mqtt::Properties properties) {
   std::string_view stamp;
@@ -75,6 +79,7 @@ class SocketClient final : public MqttClient {
   Status TakeRequests();
   Status HandleArrived(SteadyClock::time_point now);
   Status Handle(const mqtt::Packet& packet);
+  Status LastWords(const Status& hung_up);
   void Deliver();
   milliseconds Pause();
   Status KeepAlive(SteadyClock::time_point now);
@@ -292,7 +297,7 @@ void SocketClient::Receive() {
 
 Status SocketClient::Round() {
   if (Status status = TakeRequests(); !status.ok()) return status;
-  if (Status status = link_.Fill(); !status.ok()) return status;
+  if (Status status = link_.Fill(); !status.ok()) return LastWords(status);
   const auto began = SteadyClock::now();
   if (Status status = HandleArrived(began); !status.ok()) return status;
   if (Status status = KeepAlive(began); !status.ok()) return status;
@@ -371,11 +376,20 @@ Status SocketClient::Handle(const mqtt::Packet& packet) {
     changed_.notify_all();
     return Status::Ok();
   }
-  if (ParseDisconnect(packet, &reason)) {
-    return {ErrorCode::kUnavailable, "the broker says goodbye: " + mqtt::ReasonText(reason)};
-  }
+  if (ParseDisconnect(packet, &reason)) return Goodbye(reason);
   return {ErrorCode::kUnavailable, "the broker sent a packet that makes no sense, of type " +
                                        std::to_string(static_cast<int>(packet.type))};
+}
+
+// A broker that hangs up may have said why just before. What else has come is not acknowledged, and
+// comes again.
+Status SocketClient::LastWords(const Status& hung_up) {
+  mqtt::Packet packet;
+  uint8_t reason = 0;
+  while (link_.Next(&packet) == mqtt::Cut::kPacket) {
+    if (ParseDisconnect(packet, &reason)) return Goodbye(reason);
+  }
+  return hung_up;
 }
 
 // Whatever the broker sends is a sign of life: its answer to a PINGREQ lies behind its queue.

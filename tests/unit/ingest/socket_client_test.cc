@@ -246,6 +246,16 @@ TEST_F(SocketClientTest, SaysWhyTheBrokerSaysGoodbye) {
   EXPECT_EQ(client->Subscribe({"a"}).code(), ErrorCode::kUnavailable);
 }
 
+// As a broker does with a subscription that it does not know, or on its way down.
+TEST_F(SocketClientTest, SaysWhyTheBrokerSaysGoodbyeAlsoWhenItHangsUpAtOnce) {
+  auto client = Connected();
+  auto asked = std::async(std::launch::async, [&] { return client->Subscribe({"$share/g/t"}); });
+  broker_.Read();
+  broker_.Send(Bytes({0xE0, 2, 0x9E, 0}));
+  broker_.Close();
+  EXPECT_THAT(asked.get().message(), HasSubstr("shared subscriptions not supported (0x9E)"));
+}
+
 TEST_F(SocketClientTest, DeliversWhatCameBeforeNonsenseAndDropsTheConnection) {
   const auto client = Connected();
   broker_.Send(PublishOf(1, "good") + Bytes({0x30, 0xFF, 0xFF, 0xFF, 0xFF, 1}));
