@@ -48,7 +48,7 @@ start_database() {
 
 # Without distribution: no other port than MQTT's is opened, and no epmd is started.
 start_ejabberd() {
-  export EJABBERD_CONFIG_PATH=$scratch/ejabberd/ejabberd.yml EJABBERD_LOG_PATH=$scratch/ejabberd.log
+  export EJABBERD_CONFIG_PATH=$scratch/ejabberd/ejabberd.yml EJABBERD_LOG_PATH=$scratch/ejabberd/ejabberd.log
   if [[ ! -e $EJABBERD_CONFIG_PATH ]]; then
     mkdir -p "$scratch/ejabberd"
     cat >"$EJABBERD_CONFIG_PATH" <<CONFIG
@@ -61,15 +61,14 @@ listen:
 modules:
   mod_mqtt: {session_expiry: 7 days, max_queue: unlimited}
 CONFIG
-    touch "$EJABBERD_LOG_PATH"
-    chown -R ejabberd: "$scratch/ejabberd" "$EJABBERD_LOG_PATH"
+    chown -R ejabberd: "$scratch/ejabberd"
   fi
   (cd "$scratch/ejabberd" && HOME=$PWD ERL_LIBS=/usr/lib/x86_64-linux-gnu ERL_CRASH_DUMP_BYTES=0 \
     as_user ejabberd setsid erl -noinput -mnesia dir "\"$PWD/db\"" -s ejabberd) \
     >>"$scratch/erl.log" 2>&1 &
   ejabberd=$!
   server_started ejabberd "$ejabberd"
-  wait_for 60 port_answers "$broker" || die "ejabberd does not answer"
+  wait_for 180 port_answers "$broker" || die "ejabberd does not answer"
 }
 
 # Its epmd and its distribution listen on ports of 127.0.0.1 of their own.
@@ -92,7 +91,7 @@ start_rabbitmq() {
     export RABBITMQ_PID_FILE=$PWD/pid RABBITMQ_LOG_BASE=$PWD &&
     as_user rabbitmq setsid /usr/lib/rabbitmq/bin/rabbitmq-server) >>"$scratch/rabbitmq.log" 2>&1 &
   server_started rabbitmq $!
-  wait_for 60 port_answers "$broker" || die "RabbitMQ does not answer"
+  wait_for 180 port_answers "$broker" || die "RabbitMQ does not answer"
 }
 
 # start_daemon NAME [VARIABLE=VALUE…]: each NAME has a spool and a client id of its own.
@@ -110,7 +109,7 @@ start_daemon() {
 }
 stop_daemon() { end_pid 30 "$daemon" || die "the daemon had to be killed"; }
 ready() { curl -fs -o /dev/null "http://127.0.0.1:$http/ready"; }
-soon_ready() { wait_for 20 ready || die "not ready: $(curl -s "http://127.0.0.1:$http/ready")"; }
+soon_ready() { wait_for 60 ready || die "not ready: $(curl -s "http://127.0.0.1:$http/ready")"; }
 # not_ready_because TEXT
 not_ready_because() { curl -s "http://127.0.0.1:$http/ready" | grep -qF "$1"; }
 
@@ -127,7 +126,7 @@ publish() {
 stored() { [[ $(sql 'SELECT count(*) || count(DISTINCT (device_id, seq))::text FROM telemetry') == \
   "$((devices * $1))$((devices * $1))" ]]; }
 soon_stored() {
-  wait_for 60 stored "$1" || die "of $((devices * $1)) messages are stored, and differ: $(
+  wait_for 120 stored "$1" || die "of $((devices * $1)) messages are stored, and differ: $(
     sql 'SELECT count(*), count(DISTINCT (device_id, seq)) FROM telemetry')"
 }
 
@@ -191,7 +190,7 @@ try_ejabberd() {
   tried "every accounting line balances: $(tail -n 1 "$scratch/accounting")"
 
   start_daemon two MQTT_SHARED_GROUP=ingest
-  wait_for 20 not_ready_because 'shared subscriptions not supported' || die "a group was taken"
+  wait_for 60 not_ready_because 'shared subscriptions not supported' || die "a group was taken"
   tried "no shared groups: /ready says so"
   stop_daemon
   end_pid 20 "$ejabberd" || true
@@ -201,7 +200,7 @@ try_rabbitmq() {
   start_rabbitmq
   mosquitto_pub -h 127.0.0.1 -p "$broker" -V 311 -u guest -P guest -q 1 -t tenant/a -m b
   start_daemon three MQTT_USERNAME=guest MQTT_PASSWORD=guest
-  wait_for 20 not_ready_because 'the broker closed the connection' || die "something else happened"
+  wait_for 60 not_ready_because 'the broker closed the connection' || die "something else happened"
   tried "speaks MQTT 3.1.1 alone and hangs up: the daemon cannot use it, and says so"
   stop_daemon
 }
