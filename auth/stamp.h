@@ -57,7 +57,8 @@ class StampKeys {
  public:
   // A file of one or two lines, each of 64 to 256 hexadecimal digits (32 to 128 bytes). The first
   // key signs, both verify; docs/security.md has the steps of a rotation. Refuses a file that
-  // anybody but its owner may read (auth/secret_file.h). Messages name the path and the line, never the content.
+  // anybody but its owner may read (auth/secret_file.h). Messages name the path and the line, never
+  // the content.
   static Result<StampKeys> Load(const std::string& path);
 
   // The stamp, or nothing when the topic holds a newline or the identity does not fit the method.
