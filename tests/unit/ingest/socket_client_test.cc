@@ -16,7 +16,6 @@
 namespace sluice {
 namespace {
 
-using mqtt::PacketType;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
