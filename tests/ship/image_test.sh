@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the images of deploy/Dockerfile on a Debian root of its own, looks into them, and runs the
 # services of deploy/docker-compose.yml from them (tests/ship/container): one message goes from a device
-# with a certificate into PostgreSQL. Needs root, no container engine, some minutes.
+# with a certificate into PostgreSQL. Needs root and some minutes, no container engine.
 set -euo pipefail
 # shellcheck source=tests/ship/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -10,13 +10,15 @@ declare -A pids=()
 work=${1:-$(mktemp -d)}
 secrets=$work/deploy/secrets
 
-build() { buildah --root "$work/store" --runroot "$work/run" --storage-driver vfs "$@"; }
+# Overlay where this file system can; vfs copies everything for each layer, and takes three times as long.
+driver=overlay
+build() { buildah --root "$work/store" --runroot "$work/run" --storage-driver "$driver" "$@"; }
 root_of() { realpath "$work/$1.root"; }
 
 # debian:bookworm-slim as far as it matters: a minimal root without documentation and apt's files.
 make_base() {
   local container root
-  container=$(build from scratch)
+  container=$(build from scratch) || { driver=vfs && container=$(build from scratch); }
   root=$(build mount "$container")
   debian_root "$root"
   rm -rf "$root"/usr/share/{doc,man,locale,info}/* "$root"/var/lib/apt/lists/* \
@@ -52,7 +54,7 @@ print(eval(sys.argv[2]))' "$work/$1.json" "$2"
 }
 
 packages() { dpkg-query --admindir="$(root_of "$1")/var/lib/dpkg" -W -f '${Package}\n'; }
-of_development() { packages "$1" | grep -E -- '-dev$|^(gcc|g\+\+|clang|cpp|make|cmake|binutils)([-0-9]|$)' || true; }
+of_development() { packages "$1" | grep -E -- '-dev$|^(gcc|g\+\+|clang|cpp|make|cmake|binutils)(-[0-9]+)?$' || true; }
 programs_of_development() {
   find "$(root_of "$1")"/{usr/,}{local/,}{bin,sbin}/ -xdev 2>/dev/null |
     grep -E '/(cc|c\+\+|gcc|g\+\+|clang|cpp|ld|as|make|cmake|ninja)[-.0-9]*$' || true
@@ -61,11 +63,11 @@ setuid_files() { find "$(root_of "$1")" -xdev -type f -perm /6000; }
 secrets_inside() {
   find "$(root_of "$1")" -xdev \( -name '*.key' -o -name 'id_*' -o -name .git -o -name secrets \
     -o -name database.url -o -name passwords \)
-  grep -rlE -e '-----BEGIN [A-Z ]*PRIVATE KEY-----' "$(root_of "$1")"/{etc,home,opt,root,srv,usr,var} || true
+  grep -rIlE -e '-----BEGIN [A-Z ]*PRIVATE KEY-----' "$(root_of "$1")"/{etc,home,opt,root,srv,usr,var} || true
 }
 # What the image's own user could change, beside its volume and the places that everybody may write to.
 writable() {
-  find "$(root_of "$1")" -xdev \( -user "$2" -o -perm -o+w ! -type l ! -perm -1000 \) ! -path "*$3"
+  find "$(root_of "$1")" -xdev \( -type f -o -type d \) \( -user "$2" -o -perm -o+w ! -perm -1000 \) ! -path "*$3"
 }
 
 check_image() { # target, uid, volume
@@ -155,7 +157,6 @@ publish() { # seq
     -t tenant/orchard/device/probe-7/telemetry -m "{\"site_id\":\"north\",\"seq\":$1,\"metrics\":{\"heat\":21.5}}"
 }
 stored() { [[ $(psql_as_owner -c 'SELECT count(*) FROM telemetry') == "$1" ]]; }
-revoked_is_refused() { ! publish 2; }
 
 run_services() {
   ip link set lo up
@@ -185,7 +186,8 @@ run_services() {
   say "revoking the device: crl writes the list, the broker reads it again by itself"
   expect "the owner revokes" subshell service migrate device revoke orchard probe-7
   expect "the broker reads what has changed" wait_for 20 grep -q 'were read again' "$work/mqtt.err"
-  expect "the handshake is refused" wait_for 20 revoked_is_refused
+  expect "a revoked device is not let in" not publish 2
+  expect "because of the list" wait_for 5 grep -q 'certificate verify failed' "$work/mqtt.err"
 
   say "SIGTERM to process 1"
   stop ingest
@@ -214,6 +216,12 @@ clean_up() {
   for name in "${!pids[@]}"; do end_pid 20 "${pids[$name]}" || true; done
 }
 
+remove_all() {
+  build rm --all >/dev/null 2>&1 || true
+  umount "$work/store/overlay" 2>/dev/null || true
+  rm -rf --one-file-system "$work"
+}
+
 if (($#)); then # the second half
   trap clean_up EXIT
   run_services
@@ -221,7 +229,7 @@ if (($#)); then # the second half
 fi
 
 ((EUID == 0)) || die "needs root"
-trap 'rm -rf "$work"' EXIT
+trap remove_all EXIT
 chmod 711 "$work" # PostgreSQL's user passes through
 make_base
 make_image sluice
