@@ -28,7 +28,7 @@ INSERT INTO telemetry (time, tenant_id, device_id, site_id, msg_type, seq, metri
 INSERT INTO quarantine_events (event_ts, topic, tenant_id, site_id, device_id, msg_type, reason, payload,
                                envelope_version)
   VALUES (now(), 'tenant/orchard/device/probe-1/telemetry', 'orchard', 'south', 'probe-1', 'telemetry',
-          'SITE_MISMATCH_REGISTRY_VS_PAYLOAD', '{"site_id": "south", "seq": $1}', '1');
+          'SITE_MISMATCH_REGISTRY_VS_PAYLOAD', '{"site_id": "south", "provision_token": "tok-1", "seq": $1}', '1');
 INSERT INTO quarantine_counters_minute (bucket_minute, tenant_id, reason, cnt)
   VALUES (date_trunc('minute', now()), 'orchard', 'SITE_MISMATCH_REGISTRY_VS_PAYLOAD', 1)
   ON CONFLICT (bucket_minute, tenant_id, reason)
@@ -124,7 +124,7 @@ expect "/metrics has the old names" eval \
 say "5. afterwards: what the old service rejected is replayed when it is mended"
 sql -c "UPDATE device_registry SET site_id = 'south' WHERE device_id = 'probe-1'"
 expect "replay" in_old_environment "$sluice" quarantine replay --device probe-1
-expect "ours is stored, theirs has no token any more" wait_for 10 count telemetry 6003
+expect "ours and theirs are stored" wait_for 10 count telemetry 6004
 sql -c "UPDATE device_registry SET site_id = 'north' WHERE device_id = 'probe-1'"
 
 say "back"
@@ -132,7 +132,7 @@ expect "drain takes what the broker has, ends the session, writes all" in_old_en
 wait_for 20 process_gone "${pids[sluice]}"
 expect "the accounting line has nothing spooled" grep -q ' spooled=0$' "$work/sluice.out"
 expect "the old service writes" old_service_writes 4
-expect "its row is there" count telemetry 6004
+expect "its row is there" count telemetry 6005
 publish north 5 # to the old service: there is no session of ours any more
 
 say "forward again, with a role of its own"
@@ -142,6 +142,6 @@ expect "migrate has nothing to do" in_old_environment "$sluice" migrate
 set_environment sluice
 start_daemon
 expect "a device publishes" publish north 6
-expect "it is stored, and what was published meanwhile is not ours" wait_for 10 count telemetry 6005
+expect "it is stored, and what was published meanwhile is not ours" wait_for 10 count telemetry 6006
 end_pid 25 "${pids[sluice]}" || die "the daemon does not stop"
 tail -n 1 "$work/sluice.out"
