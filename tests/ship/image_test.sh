@@ -156,6 +156,11 @@ publish() { # seq
     --cert "$work/device/device.crt" --key "$work/device/device.key" \
     -t tenant/orchard/device/probe-7/telemetry -m "{\"site_id\":\"north\",\"seq\":$1,\"metrics\":{\"heat\":21.5}}"
 }
+# Until the broker has read it, the plugin refuses; mosquitto_pub's status does not tell the two apart.
+refused_by_the_list() {
+  publish 2 || true
+  grep -q 'certificate verify failed' "$work/mqtt.err"
+}
 stored() { [[ $(psql_as_owner -c 'SELECT count(*) FROM telemetry') == "$1" ]]; }
 
 run_services() {
@@ -185,9 +190,7 @@ run_services() {
   psql_as_owner -c "SELECT tenant_id, device_id, site_id, seq, metrics FROM telemetry"
   say "revoking the device: crl writes the list, the broker reads it again by itself"
   expect "the owner revokes" subshell service migrate device revoke orchard probe-7
-  expect "the broker reads what has changed" wait_for 20 grep -q 'were read again' "$work/mqtt.err"
-  expect "a revoked device is not let in" not publish 2
-  expect "because of the list" wait_for 5 grep -q 'certificate verify failed' "$work/mqtt.err"
+  expect "the list keeps the device from connecting" wait_for 30 refused_by_the_list
 
   say "SIGTERM to process 1"
   stop ingest
