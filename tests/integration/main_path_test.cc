@@ -243,16 +243,26 @@ TEST(MainPath, AppSettingsTakeEffectWhileRunningAndGiveWayWhenDeleted) {
   Publisher publisher(stack.broker().port());
   const std::string big = Good(",\"pad\":\"" + std::string(500, 'x') + "\"");
   stack.Sql("INSERT INTO app_settings (key, value) VALUES ('MAX_PAYLOAD_BYTES', '400')");
+  int published = 0;
   EXPECT_TRUE(Eventually([&] {
     publisher.Publish(kTopic, big);
+    ++published;
     return stack.Count("quarantine_events WHERE reason = 'PAYLOAD_TOO_LARGE'") > 0;
   }));
-  stack.Sql("UPDATE app_settings SET value = 'many'");
-  stack.Sql("INSERT INTO app_settings (key, value) VALUES ('STORE_REJECTS', '0')");
+  // Both are read together.
+  stack.Sql(
+      "INSERT INTO app_settings (key, value) VALUES ('MAX_PAYLOAD_BYTES', 'many'), "
+      "('STORE_REJECTS', '0') ON CONFLICT (key) DO UPDATE SET value = excluded.value");
   EXPECT_TRUE(
       Eventually([&] { return stack.log().find("app_setting_ignored") != std::string::npos; }));
+  EXPECT_TRUE(Eventually([&] {
+    return stack.Metric("sluice_stored_messages_total") +
+               stack.Metric("sluice_quarantined_messages_total{reason=\"PAYLOAD_TOO_LARGE\"}") ==
+           published;
+  }));
+  const int64_t stored = stack.Count("telemetry");
   publisher.Publish(kTopic, big);
-  EXPECT_TRUE(Eventually([&] { return stack.Count("telemetry") > 0; }));
+  EXPECT_TRUE(Eventually([&] { return stack.Count("telemetry") == stored + 1; }));
   stack.Sql("DELETE FROM quarantine_events");
   publisher.Publish(kTopic, "{");
   EXPECT_TRUE(Eventually([&] {
