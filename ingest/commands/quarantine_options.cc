@@ -16,17 +16,24 @@ std::string CheckReason(const std::string& name) {
   return ParseReason(name, &reason) ? "" : "there is no reason " + name;
 }
 
+// An unset variable of a script must not widen what is discarded.
+std::string CheckNotEmpty(const std::string& value) {
+  return value.empty() ? "it is empty; leave it out to mean all" : "";
+}
+
 }  // namespace
 
 void AddFilterOptions(CLI::App* command, QuarantineOptions* options, int64_t limit) {
   options->limit = limit;
-  command->add_option("--tenant", options->tenant, "Only of this tenant");
-  command->add_option("--device", options->device, "Only of this device");
+  command->add_option("--tenant", options->tenant, "Only of this tenant")->check(CheckNotEmpty);
+  command->add_option("--device", options->device, "Only of this device")->check(CheckNotEmpty);
   command->add_option("--reason", options->reason, "Only with this reason, e.g. TOKEN_INVALID")
       ->check(CheckReason)
       ->type_name("REASON");
-  command->add_option("--since", options->since,
-                      "Only what came since: 30m, 2h, 7d, or 2026-03-01T10:00:00Z");
+  command
+      ->add_option("--since", options->since,
+                   "Only what came since: 30m, 2h, 7d, or 2026-03-01T10:00:00Z")
+      ->check(CheckNotEmpty);
   command->add_option("--limit", options->limit, "No more than so many; 0: all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

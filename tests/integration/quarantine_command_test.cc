@@ -174,6 +174,12 @@ TEST_F(QuarantineCommand, ChangesNothingThatWasNotNarrowedDown) {
     EXPECT_EQ(said.code, 1);
     EXPECT_THAT(said.error, HasSubstr("--all"));
   }
+  for (const char* filter : {"--tenant", "--device", "--since"}) {
+    const Said said = Run({"discard", "--all", filter, "", "--yes"});
+    EXPECT_NE(said.code, 0) << filter;
+    EXPECT_THAT(said.error, HasSubstr("it is empty"));
+  }
+  EXPECT_EQ(stack_.Count("quarantine_events WHERE replay_state = 'NEW'"), 1);
   EXPECT_NE(Run({"list", "--since", "soon"}).code, 0);
   EXPECT_NE(Run({"list", "--reason", "BAD_LUCK"}).code, 0);
   EXPECT_EQ(Run({"show", "4711"}).code, 1);
