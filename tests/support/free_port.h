@@ -8,7 +8,9 @@
 
 namespace sluice::testing {
 
-// A port of 127.0.0.1 that nobody listened on a moment ago. Never the same twice in one process.
+// A port of 127.0.0.1 for a server: nobody listens on it, no other test on this machine gets it
+// while this process lives, and the kernel gives it to no outgoing connection. Aborts without one.
+// Any thread.
 uint16_t FreePort();
 
 // Listens on a port of 127.0.0.1 that the kernel chose.
