@@ -1,7 +1,5 @@
 #include "loadtest/bench.h"
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -17,7 +15,6 @@
 
 #include "base/clock.h"
 #include "base/postgres.h"
-#include "base/unique_fd.h"
 #include "loadtest/fleet.h"
 #include "loadtest/process_cpu.h"
 
@@ -65,20 +62,6 @@ uint64_t WholeParts(double messages) {
 
 Status Failed(const PgError& error) {
   return {ErrorCode::kUnavailable, "PostgreSQL: " + error.Describe()};
-}
-
-// Nobody else has it in the next moment, but for very bad luck. "0" when there is none.
-std::string FreePort() {
-  const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(socket.get(), any, length) != 0 || ::getsockname(socket.get(), any, &length) != 0) {
-    return "0";
-  }
-  return std::to_string(ntohs(address.sin_port));
 }
 
 std::string CpuModel() {
@@ -284,7 +267,6 @@ ContenderProcess::Environment Bench::Environment(const Contender& contender) con
           {"BIN", std::filesystem::canonical("/proc/self/exe").parent_path()},
           {"STORE", std::filesystem::path(options_.store) / contender.name},
           {"WORK", work},
-          {"HTTP_PORT", FreePort()},
           {"READY", work / "ready"},
           {"RECEIVED", work / "received"}};
 }
