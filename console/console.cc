@@ -186,7 +186,7 @@ void Console::ServeOn(HttpServer* http) {
   get("/api/v1/quarantine/count", &Console::Count);
   get("/api/v1/quarantine/devices", &Console::Devices);
   get("/api/v1/quarantine/*", &Console::Show);
-  using Changing = HttpResponse (Console::*)(const QuarantineFilter&);
+  using Changing = HttpResponse (Console::*)(const QuarantineRequest&);
   const auto post = [this, http](const char* path, Changing change) {
     http->Handle("POST", path, [this, change](const HttpRequest& request, const HttpReply& reply) {
       Change(request, reply, change);
@@ -206,7 +206,7 @@ void Console::Stop() {
 }
 
 void Console::List(const HttpRequest& request, const HttpReply& reply) {
-  const Result<ListRequest> wanted = ParseList(request.query, SystemClock().Now());
+  const Result<QuarantineRequest> wanted = ParseList(request.query, SystemClock().Now());
   if (!wanted.ok()) return reply(BadParameter(wanted.status()));
   Enqueue(reply, [this, wanted = *wanted] {
     QuarantineFilter filter = wanted.filter;
@@ -265,19 +265,19 @@ void Console::Show(const HttpRequest& request, const HttpReply& reply) {
 }
 
 void Console::Change(const HttpRequest& request, const HttpReply& reply,
-                     HttpResponse (Console::*change)(const QuarantineFilter&)) {
+                     HttpResponse (Console::*change)(const QuarantineRequest&)) {
   if (const auto refusal = RefuseChange(request)) return reply(*refusal);
   if (const Status good = RefuseParameters(request.query); !good.ok()) {
     return reply(BadParameter(good));
   }
-  const Result<QuarantineFilter> filter = ParseSelection(request.body, SystemClock().Now());
-  if (!filter.ok()) return reply(HttpError(400, "bad_body", filter.message()));
-  Enqueue(reply, [this, change, filter = *filter] { return (this->*change)(filter); });
+  const Result<QuarantineRequest> wanted = ParseSelection(request.body, SystemClock().Now());
+  if (!wanted.ok()) return reply(HttpError(400, "bad_body", wanted.message()));
+  Enqueue(reply, [this, change, wanted = *wanted] { return (this->*change)(wanted); });
 }
 
-HttpResponse Console::ReplaySelected(const QuarantineFilter& filter) {
+HttpResponse Console::ReplaySelected(const QuarantineRequest& request) {
   const auto begin = SteadyClock::now();
-  const ReplayEnd end = replay_(filter, [this, begin] { return TimeLeft(begin); });
+  const ReplayEnd end = replay_(request, [this, begin] { return TimeLeft(begin); });
   const ReplayTotals& totals = end.totals;
   LogInfo(
       "console_replayed",
@@ -291,10 +291,12 @@ HttpResponse Console::ReplaySelected(const QuarantineFilter& filter) {
              {"kept", totals.refused + totals.not_kept},
              {"kept_reasons", CountsOf(totals.reasons)},
              {"not_whole", totals.not_kept},
-             {"complete", end.complete}});
+             {"complete", end.complete},
+             {"next", end.last && !end.complete ? Json(CursorAt(*end.last)) : Json()}});
 }
 
-HttpResponse Console::DiscardSelected(const QuarantineFilter& filter) {
+HttpResponse Console::DiscardSelected(const QuarantineRequest& request) {
+  const QuarantineFilter& filter = request.filter;
   const auto begin = SteadyClock::now();
   const int64_t most = filter.ids.empty() ? filter.limit : static_cast<int64_t>(filter.ids.size());
   int64_t discarded = 0;
@@ -302,8 +304,9 @@ HttpResponse Console::DiscardSelected(const QuarantineFilter& filter) {
   std::optional<PgError> failure;
   while (more && !failure && discarded < most && TimeLeft(begin)) {
     const int64_t at_once = std::min(kDiscardedAtOnce, most - discarded);
-    const auto page = Ask<int64_t>(
-        [&](PgConnection& db) { return DiscardQuarantined(db, filter, kBy, at_once); });
+    const auto page = Ask<int64_t>([&](PgConnection& db) {
+      return DiscardQuarantined(db, filter, request.after, kBy, at_once);
+    });
     if (!page.ok()) {
       failure = page.error();
     } else {
@@ -311,7 +314,8 @@ HttpResponse Console::DiscardSelected(const QuarantineFilter& filter) {
       more = *page > 0;
     }
   }
-  const bool complete = !failure && (!more || discarded == most);
+  // A filter may take more than its limit.
+  const bool complete = !failure && (!more || (discarded == most && !filter.ids.empty()));
   LogInfo("console_discarded", {{"messages", discarded}, {"complete", complete}});
   if (failure) {
     return HttpError(503, "database_unavailable",

@@ -19,8 +19,8 @@
 #include "auth/digest.h"
 #include "base/http_server.h"
 #include "base/pg_session.h"
+#include "console/requests.h"
 #include "quarantine/replay_totals.h"
-#include "quarantine/review.h"
 
 namespace sluice {
 
@@ -34,7 +34,9 @@ struct ConsoleOptions {
 // What became of a replay.
 struct ReplayEnd {
   ReplayTotals totals = {};
-  bool complete = false;     // all that the filter takes was looked at
+  bool complete = false;  // all that the filter takes was looked at
+  // The last message looked at, after which to go on.
+  std::optional<QuarantinePosition> last = {};
   std::string failure = {};  // PostgreSQL's words, when it went wrong
 };
 
@@ -46,10 +48,10 @@ class Console {
  public:
   // JSON of what the daemon knows about itself; must not wait. Called by the server's threads.
   using StatusSource = std::function<std::string()>;
-  // Replays what the filter takes, in steps, for as long as `go_on` says so. Called by the
+  // Replays what the request takes, in steps, for as long as `go_on` says so. Called by the
   // console's thread.
-  using Replay =
-      std::function<ReplayEnd(const QuarantineFilter& filter, const std::function<bool()>& go_on)>;
+  using Replay = std::function<ReplayEnd(const QuarantineRequest& request,
+                                         const std::function<bool()>& go_on)>;
 
   Console(const ConsoleOptions& options, StatusSource status, Replay replay);
   ~Console();  // stops
@@ -81,9 +83,9 @@ class Console {
   void Show(const HttpRequest& request, const HttpReply& reply);
   // A request that wants to change something, if it may.
   void Change(const HttpRequest& request, const HttpReply& reply,
-              HttpResponse (Console::*change)(const QuarantineFilter&));
-  HttpResponse ReplaySelected(const QuarantineFilter& filter);
-  HttpResponse DiscardSelected(const QuarantineFilter& filter);
+              HttpResponse (Console::*change)(const QuarantineRequest&));
+  HttpResponse ReplaySelected(const QuarantineRequest& request);
+  HttpResponse DiscardSelected(const QuarantineRequest& request);
 
   std::optional<HttpResponse> RefuseChange(const HttpRequest& request) const;
   bool HasToken(const HttpRequest& request) const;

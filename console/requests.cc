@@ -109,8 +109,13 @@ std::optional<QuarantinePosition> ParseCursor(std::string_view text) {
   return QuarantinePosition{FormatIso8601(*time), std::to_string(*id)};
 }
 
+Status SetCursor(std::string_view text, QuarantineRequest* request) {
+  request->after = ParseCursor(text);
+  return request->after ? Status::Ok() : Wrong("after", "it is no next of an answer before");
+}
+
 Status SetParameter(const std::string& name, const std::string& text, UnixMicros now,
-                    ListRequest* request) {
+                    QuarantineRequest* request) {
   if (name == "status") return SetState(text, &request->filter);
   if (name == "limit") {
     const auto number = ParseNumber(text);
@@ -118,10 +123,7 @@ Status SetParameter(const std::string& name, const std::string& text, UnixMicros
     request->filter.limit = *number;
     return Status::Ok();
   }
-  if (name == "after") {
-    request->after = ParseCursor(text);
-    return request->after ? Status::Ok() : Wrong(name, "it is no next of a page before");
-  }
+  if (name == "after") return SetCursor(text, request);
   return SetFilter(name, text, now, &request->filter);
 }
 
@@ -157,8 +159,8 @@ Result<QuarantineFilter> ParseFilter(const Json& wanted, const Json& limit, Unix
 
 }  // namespace
 
-Result<ListRequest> ParseList(const QueryParameters& query, UnixMicros now) {
-  ListRequest request;
+Result<QuarantineRequest> ParseList(const QueryParameters& query, UnixMicros now) {
+  QuarantineRequest request;
   request.filter.limit = kPage;
   for (const auto& [name, text] : query) {
     if (text.empty()) continue;
@@ -173,7 +175,7 @@ Result<QuarantineFilter> ParseWaiting(const QueryParameters& query,
   for (const auto& [name, text] : query) {
     if (std::find(known.begin(), known.end(), name) == known.end()) return Unknown(name);
   }
-  const Result<ListRequest> request = ParseList(query, 0);
+  const Result<QuarantineRequest> request = ParseList(query, 0);
   if (!request.ok()) return request.status();
   return request->filter;
 }
@@ -188,16 +190,29 @@ Result<int64_t> ParseMessageId(std::string_view text) {
   return *number;
 }
 
-Result<QuarantineFilter> ParseSelection(const std::string& body, UnixMicros now) {
+Result<QuarantineRequest> ParseSelection(const std::string& body, UnixMicros now) {
   const Json json = Json::parse(body, nullptr, false);
   if (!json.is_object()) return Wrong("body", "a JSON object is wanted");
   const bool by_ids = json.contains("ids");
   for (const auto& [name, value] : json.items()) {
-    if (by_ids ? name != "ids" : name != "filter" && name != "limit") return Unknown(name);
+    if (by_ids ? name != "ids" : name != "filter" && name != "limit" && name != "after") {
+      return Unknown(name);
+    }
   }
-  if (by_ids) return ParseIds(json["ids"]);
-  if (!json.contains("filter")) return Wrong("body", "ids, or filter and limit, are wanted");
-  return ParseFilter(json["filter"], json.value("limit", Json()), now);
+  if (!by_ids && !json.contains("filter")) {
+    return Wrong("body", "ids, or filter and limit, are wanted");
+  }
+  Result<QuarantineFilter> filter =
+      by_ids ? ParseIds(json["ids"])
+             : ParseFilter(json["filter"], json.value("limit", Json()), now);
+  if (!filter.ok()) return filter.status();
+  QuarantineRequest request{std::move(*filter), std::nullopt};
+  if (json.contains("after")) {
+    const Json& after = json["after"];
+    const std::string text = after.is_string() ? after.get<std::string>() : "";
+    if (Status set = SetCursor(text, &request); !set.ok()) return set;
+  }
+  return request;
 }
 
 std::string CursorAt(const QuarantinePosition& position) {

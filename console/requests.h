@@ -17,13 +17,14 @@ namespace sluice {
 
 using QueryParameters = std::map<std::string, std::string>;
 
-struct ListRequest {
-  QuarantineFilter filter = {};  // with the page's size as its limit
+// What to list, or to change.
+struct QuarantineRequest {
+  QuarantineFilter filter = {};  // a page's size is its limit
   std::optional<QuarantinePosition> after = {};
 };
 
 // A page of the list. What is empty counts as not given.
-Result<ListRequest> ParseList(const QueryParameters& query, UnixMicros now);
+Result<QuarantineRequest> ParseList(const QueryParameters& query, UnixMicros now);
 
 // Of NEW messages, with no parameters but those of a list that are `known`.
 Result<QuarantineFilter> ParseWaiting(const QueryParameters& query,
@@ -35,10 +36,11 @@ Status RefuseParameters(const QueryParameters& query);
 // The id of a message.
 Result<int64_t> ParseMessageId(std::string_view text);
 
-// The NEW messages that a body names, by their ids or by a filter with a limit.
-Result<QuarantineFilter> ParseSelection(const std::string& body, UnixMicros now);
+// The NEW messages that a body names, by their ids or by a filter with a limit, which may go on
+// after others.
+Result<QuarantineRequest> ParseSelection(const std::string& body, UnixMicros now);
 
-// What ParseList takes as `after`.
+// What both take as `after`.
 std::string CursorAt(const QuarantinePosition& position);
 
 }  // namespace sluice

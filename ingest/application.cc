@@ -83,20 +83,23 @@ Settings SettingsForConsole(Settings settings) {
   return settings;
 }
 
-ReplayEnd ReplayForConsole(const Settings& settings, const QuarantineFilter& filter,
+ReplayEnd ReplayForConsole(const Settings& settings, const QuarantineRequest& request,
                            const std::function<bool()>& go_on) {
   ReplayEnd end;
-  Replayer replayer(settings, filter, "console");
+  ReplayQueue queue(request.filter, request.after);
+  Replayer replayer(settings, queue, "console");
   if (const Status ready = replayer.Prepare(); !ready.ok()) {
     end.failure = ready.message();
     return end;
   }
-  while (!end.complete && end.failure.empty() && go_on()) {
+  for (bool more = true; more && go_on();) {
     const auto stepped = replayer.Step();
     if (!stepped.ok()) end.failure = stepped.error().Describe();
-    end.complete = stepped.ok() && !*stepped;
+    more = stepped.ok() && *stepped;
   }
   end.totals = replayer.totals();
+  end.complete = end.failure.empty() && queue.empty();
+  end.last = queue.last();
   return end;
 }
 
@@ -150,8 +153,8 @@ class Daemon {
               return StatusJson(status_, stage_metrics_.receive_to_commit(),
                                 !settings_.admin_token.empty());
             },
-            [this](const QuarantineFilter& filter, const std::function<bool()>& go_on) {
-              return ReplayForConsole(console_settings_, filter, go_on);
+            [this](const QuarantineRequest& request, const std::function<bool()>& go_on) {
+              return ReplayForConsole(console_settings_, request, go_on);
             }) {
     ApplyAppSettings({}, settings, &runtime_);
   }

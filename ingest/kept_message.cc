@@ -8,7 +8,7 @@ namespace sluice {
 const char* const kKeptSql = R"sql(
 SELECT id, to_char(ingested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        (extract(epoch FROM coalesce(received_at, ingested_at)) * 1000000)::bigint,
-       topic, identity, identity_proof, token_hash, payload_size, reason,
+       topic, identity, identity_proof, token_hash, payload_size, reason, detail,
        CASE WHEN payload_truncated THEN NULL
             WHEN payload_bytes IS NOT NULL THEN encode(payload_bytes, 'hex')
             WHEN jsonb_typeof(payload) = 'null' THEN NULL

@@ -22,6 +22,7 @@ struct KeptColumns {
     kTokenHash,
     kPayloadSize,
     kReason,
+    kDetail,
     kPayload,  // in hexadecimal; null: not kept whole
   };
 };

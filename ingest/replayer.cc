@@ -24,7 +24,7 @@ constexpr const char* kMarkSql = R"sql(
 UPDATE quarantine_events q
    SET replay_state = CASE WHEN m.reason IS NULL THEN 'REPLAYED' ELSE q.replay_state END,
        reason = coalesce(m.reason, q.reason),
-       first_reason = CASE WHEN m.reason IS NULL THEN q.first_reason
+       first_reason = CASE WHEN coalesce(m.reason, q.reason) = q.reason THEN q.first_reason
                            ELSE coalesce(q.first_reason, q.reason) END,
        detail = CASE WHEN m.reason IS NULL THEN q.detail ELSE NULLIF(m.detail, '') END,
        replayed_at = now(), replayed_by = $4
@@ -47,9 +47,9 @@ struct Replayer::Taken {
   Batch batch;
 };
 
-Replayer::Replayer(const Settings& settings, QuarantineFilter filter, std::string by)
+Replayer::Replayer(const Settings& settings, ReplayQueue& queue, std::string by)
     : settings_(settings),
-      filter_(std::move(filter)),
+      queue_(queue),
       by_(std::move(by)),
       messages_a_step_(MessagesAStep(settings)),
       session_(settings.Conninfo(), settings.pg_connect_timeout, settings.write_timeout),
@@ -74,29 +74,19 @@ Status Replayer::Prepare() {
     return failed(read.error());
   }
   runtime_.rate_limit_burst = std::numeric_limits<double>::infinity();
-  auto now = (*db)->Exec("SELECT now()");
-  if (!now.ok()) return failed(now.error());
-  until_ = now->Text(0, 0);
   return Status::Ok();
-}
-
-size_t Replayer::Left() const {
-  if (filter_.limit == 0) return messages_a_step_;
-  return std::min(messages_a_step_, static_cast<uint64_t>(filter_.limit) - totals_.messages);
 }
 
 PgResult<bool> Replayer::Step() {
   auto acquired = session_.Acquire();
   if (!acquired.ok()) return acquired.error();
   PgConnection& db = **acquired;
-  const size_t at_most = Left();
-  if (at_most == 0) return false;
   const auto give_up = [this, &db](const PgError& error) {
     if (!db.alive() || !db.Exec("ROLLBACK").ok()) session_.Drop();
     return error;
   };
   Taken taken;
-  auto rows = TakeRows(db, at_most);
+  auto rows = TakeRows(db);
   if (!rows.ok()) return give_up(rows.error().During("reading quarantine_events"));
   taken.rows = std::move(*rows);
   if (taken.rows.size() == 0) {
@@ -110,24 +100,13 @@ PgResult<bool> Replayer::Step() {
   if (auto marked = MarkAndCommit(db, taken); !marked.ok()) {
     return give_up(marked.error().During("writing quarantine_events"));
   }
-  const int last = taken.rows.size() - 1;
-  position_ = QuarantinePosition{std::string(taken.rows.Text(last, KeptColumns::kIngestedAt)),
-                                 std::string(taken.rows.Text(last, KeptColumns::kId))};
   Count(taken);
   return true;
 }
 
-// Rows that another replay holds are its business; what it has committed is seen by the lock's
-// second look at the condition.
-PgResult<PgRows> Replayer::TakeRows(PgConnection& db, size_t at_most) {
+PgResult<PgRows> Replayer::TakeRows(PgConnection& db) {
   if (auto begun = db.Exec(session_.BeginSql()); !begun.ok()) return begun;
-  QuarantineCondition condition(filter_);
-  if (position_) condition.After(*position_);
-  const std::string until = condition.Parameter(until_);
-  return db.ExecParams(kKeptSql + condition.sql() + " AND ingested_at <= " + until +
-                           "::timestamptz ORDER BY ingested_at, id LIMIT " +
-                           std::to_string(at_most) + " FOR UPDATE SKIP LOCKED",
-                       condition.params());
+  return queue_.Take(db, messages_a_step_);
 }
 
 PgStatus Replayer::Judge(Taken* taken) {
@@ -169,11 +148,19 @@ PgStatus Replayer::MarkAndCommit(PgConnection& db, const Taken& taken) {
   for (size_t i = 0; i < taken.batch.messages.size(); ++i) {
     const Message& message = taken.batch.messages[i];
     const int row = taken.replayed[i];
-    const std::string_view reason = message.accepted() ? "" : ReasonName(message.rejection->reason);
-    if (reason == taken.rows.Text(row, KeptColumns::kReason)) continue;
+    std::string_view reason;
+    std::string_view detail;
+    if (!message.accepted()) {
+      reason = ReasonName(message.rejection->reason);
+      detail = message.rejection->detail;
+    }
+    if (reason == taken.rows.Text(row, KeptColumns::kReason) &&
+        detail == taken.rows.Text(row, KeptColumns::kDetail)) {
+      continue;
+    }
     ids.Add(taken.rows.Text(row, KeptColumns::kId));
     reasons.Add(reason);
-    details.Add(message.accepted() ? "" : message.rejection->detail);
+    details.Add(detail);
   }
   auto marked = db.ExecParams(kMarkSql, {ids.Text(), reasons.Text(), details.Text(), by_});
   if (!marked.ok()) return marked.error();

@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,28 +16,27 @@
 #include "base/clock.h"
 #include "base/pg_session.h"
 #include "ingest/pipeline.h"
+#include "ingest/replay_queue.h"
 #include "ingest/settings.h"
 #include "ingest/telemetry_writer.h"
 #include "quarantine/replay_totals.h"
-#include "quarantine/review.h"
 
 namespace sluice {
 
-// One thread at a time. Any number may run at once, beside the daemons: each takes messages that no
-// other works on.
+// One thread at a time. Any number may run at once, beside the daemons: on one queue, or each on
+// its own, where each takes messages that no other works on.
 class Replayer {
  public:
-  // `settings` are the daemon's, and outlive this. `by` is written to what changes.
-  Replayer(const Settings& settings, QuarantineFilter filter, std::string by);
+  // `settings` are the daemon's; they and the queue outlive this. `by` is written to what changes.
+  Replayer(const Settings& settings, ReplayQueue& queue, std::string by);
 
   // Reads app_settings and the schema's version. Once, before the first Step.
   Status Prepare();
 
-  // The next messages, oldest first, in one transaction that moves their rows into telemetry and
-  // marks them REPLAYED, or keeps them with their new reason. False when there are none left that
-  // were there at Prepare, or the filter's limit is reached. After an error nothing of the step has
-  // happened, or, where the connection was lost, all of it or nothing; those before it stay done.
-  // Calling again goes on.
+  // The queue's next messages, in one transaction that moves their rows into telemetry and marks
+  // them REPLAYED, or keeps them with their new reason. False when the queue has none left. After
+  // an error nothing of the step has happened, or, where the connection was lost, all of it or
+  // nothing; its messages are for another replay then. What was done before it stays done.
   PgResult<bool> Step();
 
   const ReplayTotals& totals() const { return totals_; }
@@ -46,15 +44,14 @@ class Replayer {
  private:
   struct Taken;  // what one step works on
 
-  size_t Left() const;  // messages that the next step may take
-  PgResult<PgRows> TakeRows(PgConnection& db, size_t at_most);
+  PgResult<PgRows> TakeRows(PgConnection& db);
   PgStatus Judge(Taken* taken);
   PgStatus Store(PgConnection& db, Batch* batch);
   PgStatus MarkAndCommit(PgConnection& db, const Taken& taken);
   void Count(const Taken& taken);
 
   const Settings& settings_;
-  const QuarantineFilter filter_;
+  ReplayQueue& queue_;
   const std::string by_;
   const size_t messages_a_step_;
   PgSession session_;
@@ -69,8 +66,6 @@ class Replayer {
   const PipelineShared shared_;
   Pipeline pipeline_;
   TelemetryWriter rows_;
-  std::string until_;  // when Prepare was called, as PostgreSQL wrote it
-  std::optional<QuarantinePosition> position_;
   ReplayTotals totals_;
 };
 

@@ -218,8 +218,10 @@ PgResult<std::optional<int64_t>> CountWithheld(PgConnection& db, const Quarantin
 }
 
 PgResult<int64_t> DiscardQuarantined(PgConnection& db, const QuarantineFilter& filter,
+                                     const std::optional<QuarantinePosition>& position,
                                      const std::string& by, int64_t page) {
   QuarantineCondition condition(filter);
+  if (position) condition.After(*position);
   const std::string who = condition.Parameter(by);
   auto rows = db.ExecParams(
       "UPDATE quarantine_events SET replay_state = 'DISCARDED', replayed_at = now(), replayed_by "

@@ -91,9 +91,10 @@ PgResult<int64_t> CountQuarantined(PgConnection& db, const QuarantineFilter& fil
 // tell (ids, a device).
 PgResult<std::optional<int64_t>> CountWithheld(PgConnection& db, const QuarantineFilter& filter);
 
-// Marks at most `page` NEW messages of the filter DISCARDED, whatever its limit; how many. Leaves
-// out those that a replay works on.
+// Marks at most `page` NEW messages of the filter after `position` DISCARDED, whatever its limit;
+// how many. Leaves out those that a replay works on.
 PgResult<int64_t> DiscardQuarantined(PgConnection& db, const QuarantineFilter& filter,
+                                     const std::optional<QuarantinePosition>& position,
                                      const std::string& by, int64_t page);
 
 // What PostgreSQL's encode(…, 'hex') stands for.

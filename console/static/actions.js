@@ -33,6 +33,9 @@ export function askAndPost(action) {
   });
 }
 
+// The same action again, for what one request leaves: agreed to already.
+export const postAgain = (path, body) => post(path, body, token);
+
 async function agree() {
   const given = token || field.value.trim();
   if (given === '') return refuse('The token is missing.');

@@ -1,6 +1,6 @@
 // What was rejected: by tenant and reason, by device, as a list, one message alone; replay and
 // discard.
-import {askAndPost, forgetToken, holdsToken} from './actions.js';
+import {askAndPost, forgetToken, holdsToken, postAgain} from './actions.js';
 import {ChoiceTable, cell} from './choices.js';
 import {
   byId, element, formatBytes, formatCount, formatTime, get, plural, setText, withoutEmpty,
@@ -27,6 +27,7 @@ let shown = null;         // the message in the dialog
 let scope = {};           // tenant and reason whose devices are shown
 let countAtLoad = null;   // of waiting messages that the filter takes, when the list was loaded
 let knownReasons = new Set();
+let stopped = false;      // somebody does not want a long action to go on
 const troubles = {};
 
 // The part of the filter that says which messages, whatever became of them.
@@ -283,21 +284,45 @@ const VERBS = {
     'QUARANTINE_RETENTION, marked as discarded.'},
 };
 
-function outcome(answer, limit) {
-  const parts = [];
-  if ('discarded' in answer) {
-    parts.push(`Discarded ${plural(answer.discarded, 'message')}.`);
-  } else {
-    parts.push(`Replayed ${plural(answer.replayed, 'message')}.`);
-    const why = Object.entries(answer.kept_reasons)
-      .map(([reason, count]) => `${reason} ${formatCount(count)}`);
-    if (answer.not_whole > 0) why.push(`not kept whole ${formatCount(answer.not_whole)}`);
-    if (answer.kept > 0) parts.push(`Still here: ${formatCount(answer.kept)} (${why.join(', ')}).`);
+// Of several answers to one action.
+function sum(before, answer) {
+  const counts = ['replayed', 'discarded', 'kept', 'not_whole']
+    .map((name) => [name, (before[name] ?? 0) + (answer[name] ?? 0)]);
+  const reasons = {...before.kept_reasons};
+  for (const [reason, count] of Object.entries(answer.kept_reasons ?? {})) {
+    reasons[reason] = (reasons[reason] ?? 0) + count;
   }
-  const done = (answer.discarded ?? answer.replayed) + (answer.kept ?? 0);
-  if (!answer.complete) parts.push('Time was up before the rest: do it again to go on.');
-  else if (done >= limit) parts.push('There may be more: do it again for the next ones.');
+  return {...answer, ...Object.fromEntries(counts), kept_reasons: reasons};
+}
+
+function outcome(name, answer) {
+  if (name === 'discard') return `Discarded ${plural(answer.discarded, 'message')}.`;
+  const parts = [`Replayed ${plural(answer.replayed, 'message')}.`];
+  const why = Object.entries(answer.kept_reasons)
+    .map(([reason, count]) => `${reason} ${formatCount(count)}`);
+  if (answer.not_whole > 0) why.push(`not kept whole ${formatCount(answer.not_whole)}`);
+  if (answer.kept > 0) parts.push(`Still here: ${formatCount(answer.kept)} (${why.join(', ')}).`);
   return parts.join(' ');
+}
+
+// What one request has no time for is asked of the next ones, until all is done or somebody stops
+// it.
+async function goOn(name, body, first) {
+  let answer = sum({}, first);
+  stopped = false;
+  byId('stop').hidden = answer.complete;
+  try {
+    while (!answer.complete && !stopped) {
+      setText(byId('result'), `${outcome(name, answer)} Going on …`);
+      answer = sum(answer,
+        await postAgain(`quarantine/${name}`, {...body, after: answer.next ?? body.after}));
+    }
+    say(`${outcome(name, answer)}${answer.complete ? '' : ' Stopped before the rest.'}`);
+  } catch (problem) {
+    say(`${outcome(name, answer)} Then it failed: ${problem.message}.`);
+  } finally {
+    byId('stop').hidden = true;
+  }
 }
 
 async function act(name, what, body) {
@@ -312,7 +337,7 @@ async function act(name, what, body) {
   showActions();
   if (!answer) return;
   detail.close();
-  say(outcome(answer, body.limit));
+  await goOn(name, body, answer);
   pages = [''];
   await loadAll();
 }
@@ -370,6 +395,9 @@ function listen() {
       () => act(name, 'this message', {ids: [shown.id]}));
   }
   byId('detail-close').addEventListener('click', () => detail.close());
+  byId('stop').addEventListener('click', () => {
+    stopped = true;
+  });
   byId('forget').addEventListener('click', () => {
     forgetToken();
     showActions();

@@ -169,7 +169,8 @@ PgResult<int64_t> DiscardPages(PgConnection& db, const QuarantineFilter& filter,
   ProgressBar progress(static_cast<uint64_t>(wanted));
   int64_t discarded = 0;
   while (discarded < wanted) {
-    auto page = DiscardQuarantined(db, filter, by, std::min(wanted - discarded, kPage));
+    auto page =
+        DiscardQuarantined(db, filter, std::nullopt, by, std::min(wanted - discarded, kPage));
     if (!page.ok()) return page.error();
     if (*page == 0) break;
     discarded += *page;

@@ -67,9 +67,10 @@ void PrintTotalsAsJson(const ReplayTotals& totals, std::optional<int64_t> withhe
 // Several replays side by side: most of the time each waits for PostgreSQL.
 class Crew {
  public:
-  Crew(const Settings& settings, const QuarantineFilter& filter, const std::string& by, int jobs) {
+  Crew(const Settings& settings, const QuarantineFilter& filter, const std::string& by, int jobs)
+      : queue_(filter) {
     for (int i = 0; i < jobs; ++i) {
-      replayers_.push_back(std::make_unique<Replayer>(settings, filter, by));
+      replayers_.push_back(std::make_unique<Replayer>(settings, queue_, by));
     }
   }
 
@@ -110,6 +111,7 @@ class Crew {
     }
   }
 
+  ReplayQueue queue_;
   std::vector<std::unique_ptr<Replayer>> replayers_;
   std::mutex mutex_;
   std::optional<PgError> failure_;
@@ -120,8 +122,7 @@ int Replay(const QuarantineOptions& options) {
   const Result<QuarantineFilter> filter = ChangeFilterOf(options);
   if (!filter.ok()) return Complain(kCommand, filter.message());
   return WithQuarantine(kCommand, [&](const Settings& settings, PgConnection& db) {
-    Crew crew(settings, *filter, options.by.empty() ? Me() : options.by,
-              filter->limit > 0 ? 1 : options.jobs);
+    Crew crew(settings, *filter, options.by.empty() ? Me() : options.by, options.jobs);
     if (const Status ready = crew.Prepare(); !ready.ok())
       return Complain(kCommand, ready.message());
     const auto expected = CountQuarantined(db, *filter);
@@ -147,7 +148,7 @@ void AddQuarantineReplayCommand(CLI::App& quarantine, int* status) {
       "replay", "Puts messages through today's checks again and stores what passes them");
   AddFilterOptions(replay, options.get(), 0);
   AddChangeOptions(replay, options.get());
-  replay->add_option("--jobs", options->jobs, "So many at a time; with --limit, one")
+  replay->add_option("--jobs", options->jobs, "So many steps at a time")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
   replay->callback([options, status] { *status = Replay(*options); });

@@ -160,6 +160,19 @@ sentence('a message is found by filter, explained, mended, replayed and gone', {
   assert.equal(await page.getByRole('group', {name: 'Actions'}).isVisible(), false);
 });
 
+sentence('a replay of more than one request takes goes on by itself', {}, async (page) => {
+  await insert({tenant_id: "'river'"}, 10_050);
+  await field(page, 'tenant').fill('river');
+  await button(page, 'Show').click();
+  await button(page, 'Replay all that match').click();
+  await agree(page, 'Replay');
+  await eventuallySays(result(page), /^Replayed 0 messages\. Still here: 10,050 \([^)]*\)\.$/);
+  assert.equal(await button(page, 'Stop').isVisible(), false);
+  await button(page, 'Discard all that match').click();
+  await agree(page, 'Discard', null);
+  await eventuallySays(result(page), 'Discarded 10,050 messages.');
+});
+
 sentence('the summary leads to the messages of a tenant and a reason', {}, async (page) => {
   await insert({tenant_id: "'meadow'", device_id: "'probe-' || n"}, 4);
   await insert({tenant_id: "'meadow'", reason: "'TOKEN_INVALID'"});

@@ -94,7 +94,8 @@ TEST_F(ConsoleApi, FindsOutWhyMendsReplaysAndItIsGone) {
                   {"kept", 1},
                   {"kept_reasons", {{"SITE_MISMATCH_REGISTRY_VS_PAYLOAD", 1}}},
                   {"not_whole", 0},
-                  {"complete", true}}));
+                  {"complete", true},
+                  {"next", nullptr}}));
   stack_.Sql("UPDATE device_registry SET site_id = 'south'");
   EXPECT_EQ(Done("replay", {{"ids", {id}}})["replayed"], 1);
   EXPECT_EQ(stack_.Count("telemetry WHERE site_id = 'south' AND seq = 4"), 1);
@@ -217,7 +218,7 @@ TEST_F(ConsoleApi, DiscardsByIdsAndByFilter) {
   EXPECT_EQ(Done("discard", {{"ids", {"1", "2", "999999"}}}),
             (Json{{"discarded", 2}, {"complete", true}}));
   EXPECT_EQ(Done("discard", {{"filter", {{"device", "probe-7"}}}, {"limit", 1200}}),
-            (Json{{"discarded", 1200}, {"complete", true}}));
+            (Json{{"discarded", 1200}, {"complete", false}}));
   EXPECT_EQ(Done("discard", {{"filter", {{"device", "probe-7"}}}, {"limit", 10'000}}),
             (Json{{"discarded", 1298}, {"complete", true}}));
   EXPECT_EQ(Count("DISCARDED"), 2500);
@@ -238,6 +239,34 @@ TEST_F(ConsoleApi, ReplaysAsManyAsItMayAndThoseThatPass) {
   EXPECT_EQ(rest["kept_reasons"], (Json{{"UNREGISTERED_DEVICE", 5}}));
   EXPECT_EQ(stack_.Value("SELECT count(*) || ' ' || count(DISTINCT seq) FROM telemetry"),
             "9000 9000");
+}
+
+TEST_F(ConsoleApi, AReplayGoesOnBehindWhatIsRefusedAgain) {
+  Quarantine(5, "probe-8");
+  Quarantine(3);
+  stack_.Sql("UPDATE device_registry SET site_id = 'south'");
+  stack_.Start();
+  Json request = {{"filter", {{"tenant", "orchard"}}}, {"limit", 4}};
+  const Json first = Done("replay", request);
+  EXPECT_EQ(first["kept"], 4);
+  EXPECT_EQ(first["complete"], false);
+  request["after"] = first["next"];
+  const Json second = Done("replay", request);
+  EXPECT_EQ(second["kept"], 1);
+  EXPECT_EQ(second["replayed"], 3);
+  request["after"] = second["next"];
+  const Json third = Done("replay", request);
+  EXPECT_EQ(third["complete"], true);
+  EXPECT_EQ(third["next"], nullptr);
+}
+
+TEST_F(ConsoleApi, DiscardsNothingBeforeThePositionThatARequestNames) {
+  Quarantine(3);
+  stack_.Start();
+  Json request = {{"filter", {{"device", "probe-7"}}}, {"limit", 1}};
+  request["after"] = Done("replay", request)["next"];
+  EXPECT_EQ(Done("discard", request), (Json{{"discarded", 1}, {"complete", false}}));
+  EXPECT_EQ(stack_.Value("SELECT replay_state FROM quarantine_events WHERE id = 2"), "DISCARDED");
 }
 
 TEST_F(ConsoleApi, NeverTellsTheToken) {

@@ -58,7 +58,11 @@ class ReplayerTest : public DatabaseWriterTest {
   }
 
   ReplayTotals Replay(const QuarantineFilter& filter = {}) {
-    Replayer replayer(settings_, filter, "ann");
+    ReplayQueue queue(filter);
+    return Replay(queue);
+  }
+  ReplayTotals Replay(ReplayQueue& queue) {
+    Replayer replayer(settings_, queue, "ann");
     const Status ready = replayer.Prepare();
     EXPECT_TRUE(ready.ok()) << ready.message();
     for (bool more = true; more;) {
@@ -119,10 +123,19 @@ TEST_F(ReplayerTest, KeepsWhatIsRefusedAgainWithTheReasonOfToday) {
             "SITE_MISMATCH_REGISTRY_VS_PAYLOAD SITE_MISMATCH_REGISTRY_VS_PAYLOAD");
 }
 
-TEST_F(ReplayerTest, LeavesAMessageAsItWasThatFailsForTheSameReason) {
+TEST_F(ReplayerTest, LeavesAMessageAsItWasThatFailsInTheSameWay) {
   Quarantine(kWrongSite);
   EXPECT_EQ(Replay().refused, 1U);
   EXPECT_EQ(Count("quarantine_events WHERE replayed_at IS NULL AND replay_state = 'NEW'"), 1);
+}
+
+TEST_F(ReplayerTest, RenewsTheDetailOfAMessageThatFailsForTheSameReason) {
+  Quarantine(kWrongSite);
+  Sql("UPDATE quarantine_events SET detail = 'of another day'");
+  EXPECT_EQ(Replay().refused, 1U);
+  EXPECT_EQ(Count("quarantine_events WHERE detail LIKE '%south%' AND replayed_by = 'ann' AND "
+                  "first_reason IS NULL"),
+            1);
 }
 
 TEST_F(ReplayerTest, ComparesTheTokenThatCameByItsHash) {
@@ -232,6 +245,31 @@ TEST_F(ReplayerTest, SeveralAtOnceStoreEveryMessageOnce) {
   EXPECT_EQ(Count("quarantine_open"), 0);
 }
 
+TEST_F(ReplayerTest, SeveralOnOneQueueLookAtEveryMessageOnce) {
+  QuarantineMany(30000);
+  ReplayQueue queue({});
+  std::vector<std::future<ReplayTotals>> replays;
+  for (int i = 0; i < 3; ++i) {
+    replays.push_back(std::async(std::launch::async, [&] { return Replay(queue); }));
+  }
+  ReplayTotals totals;
+  for (auto& replay : replays) totals.Add(replay.get());
+  EXPECT_EQ(totals.messages, 30000U);
+  EXPECT_EQ(totals.refused, 30000U);
+}
+
+TEST_F(ReplayerTest, GoesOnAfterTheLastOneThatALimitedReplayLookedAt) {
+  Quarantine(kWrongSite, kTopic, 5);
+  ReplayQueue first({.limit = 3});
+  EXPECT_EQ(Replay(first).refused, 3U);
+  EXPECT_FALSE(first.empty());
+  MoveTo("south");
+  ReplayQueue second({.limit = 3}, first.last());
+  EXPECT_EQ(Replay(second).replayed, 2U);
+  EXPECT_TRUE(second.empty());
+  EXPECT_EQ(Count("quarantine_events WHERE replay_state = 'NEW' AND id <= 3"), 3);
+}
+
 TEST_F(ReplayerTest, QuarantinesRowsThatTheTableRefusesAndStoresTheOthers) {
   Quarantine(kWrongSite, kTopic, 3);
   Quarantine(R"({"site_id":"south","provision_token":"tok-apple","metrics":{"poison":1}})");
@@ -250,15 +288,16 @@ TEST_F(ReplayerTest, ChangesNothingWhenTheTableRefusesEveryRow) {
   Quarantine(kWrongSite, kTopic, 3);
   MoveTo("south");
   Sql("ALTER TABLE telemetry ADD CONSTRAINT none CHECK (seq < 0)");
-  Replayer replayer(settings_, {}, "ann");
+  ReplayQueue queue({});
+  Replayer replayer(settings_, queue, "ann");
   ASSERT_TRUE(replayer.Prepare().ok());
   EXPECT_FALSE(replayer.Step().ok());
   EXPECT_EQ(Count("quarantine_events WHERE reason = 'SITE_MISMATCH_REGISTRY_VS_PAYLOAD' AND "
                   "replay_state = 'NEW'"),
             3);
   Sql("ALTER TABLE telemetry DROP CONSTRAINT none");
-  EXPECT_TRUE(replayer.Step().ok()) << "the same one goes on when the table is mended";
-  EXPECT_EQ(replayer.totals().replayed, 3U);
+  EXPECT_EQ(replayer.totals().messages, 0U);
+  EXPECT_EQ(Replay().replayed, 3U);
 }
 
 TEST_F(ReplayerTest, AStepWhoseConnectionIsLostHasHappenedWhollyOrNotAtAll) {
@@ -266,7 +305,8 @@ TEST_F(ReplayerTest, AStepWhoseConnectionIsLostHasHappenedWhollyOrNotAtAll) {
   MoveTo("south");
   auto holder = SharedPostgres().Connect(database_);
   ASSERT_TRUE(holder->Exec("BEGIN; LOCK TABLE telemetry IN ACCESS EXCLUSIVE MODE").ok());
-  Replayer replayer(settings_, {}, "ann");
+  ReplayQueue queue({});
+  Replayer replayer(settings_, queue, "ann");
   ASSERT_TRUE(replayer.Prepare().ok());
   auto step = std::async(std::launch::async, [&replayer] { return replayer.Step().ok(); });
   ASSERT_TRUE(Soon([this] {
@@ -278,7 +318,7 @@ TEST_F(ReplayerTest, AStepWhoseConnectionIsLostHasHappenedWhollyOrNotAtAll) {
   ASSERT_TRUE(holder->Exec("COMMIT").ok());
   EXPECT_EQ(Count("telemetry"), 0);
   EXPECT_EQ(Count("quarantine_events WHERE replay_state = 'NEW'"), 100);
-  EXPECT_TRUE(replayer.Step().ok());
+  EXPECT_EQ(Replay().replayed, 100U);
   EXPECT_EQ(Value("SELECT count(DISTINCT seq) || ' of ' || count(*) FROM telemetry"), "100 of 100");
 }
 
@@ -296,7 +336,8 @@ TEST_F(ReplayerTest, AddsADeviceWhereTheDaemonWould) {
 
 TEST_F(ReplayerTest, WantsTheSchemaOfItsOwnVersion) {
   Sql("INSERT INTO sluice_schema_migrations VALUES (9000, 'from_the_future', now(), '')");
-  EXPECT_FALSE(Replayer(settings_, {}, "ann").Prepare().ok());
+  ReplayQueue queue({});
+  EXPECT_FALSE(Replayer(settings_, queue, "ann").Prepare().ok());
 }
 
 }  // namespace

@@ -33,8 +33,8 @@ class ConsoleTest : public ::testing::Test {
     console_ = std::make_unique<Console>(
         ConsoleOptions{enabled, kNoDatabase, std::chrono::seconds(5), admin_token},
         [] { return std::string(R"({"version":"x"})"); },
-        [this](const QuarantineFilter& filter, const std::function<bool()>& go_on) {
-          return replay_(filter, go_on);
+        [this](const QuarantineRequest& request, const std::function<bool()>& go_on) {
+          return replay_(request, go_on);
         });
     http_.Get("/health", [](const HttpRequest&) { return HttpResponse{200, "text/plain", "ok"}; });
     console_->ServeOn(&http_);
@@ -61,8 +61,8 @@ class ConsoleTest : public ::testing::Test {
     return question;
   }
 
-  std::function<ReplayEnd(const QuarantineFilter&, const std::function<bool()>&)> replay_ =
-      [](const QuarantineFilter&, const std::function<bool()>&) {
+  std::function<ReplayEnd(const QuarantineRequest&, const std::function<bool()>&)> replay_ =
+      [](const QuarantineRequest&, const std::function<bool()>&) {
         ReplayEnd end;
         end.totals.messages = end.totals.replayed = 1;
         end.complete = true;
@@ -108,9 +108,9 @@ TEST_F(ConsoleTest, ServesOnlyTheStatusWhenItIsOff) {
 }
 
 TEST_F(ConsoleTest, LetsWhoHasTheTokenReplay) {
-  replay_ = [](const QuarantineFilter& filter, const std::function<bool()>& go_on) {
+  replay_ = [](const QuarantineRequest& request, const std::function<bool()>& go_on) {
     ReplayEnd end;
-    end.totals.messages = filter.ids.size();
+    end.totals.messages = request.filter.ids.size();
     end.totals.replayed = go_on() ? 1 : 0;
     end.totals.rows = 2;
     end.totals.refused = 3;
@@ -127,7 +127,25 @@ TEST_F(ConsoleTest, LetsWhoHasTheTokenReplay) {
                                             {"kept", 7},
                                             {"kept_reasons", {{"TOKEN_INVALID", 3}}},
                                             {"not_whole", 4},
-                                            {"complete", true}}));
+                                            {"complete", true},
+                                            {"next", nullptr}}));
+}
+
+TEST_F(ConsoleTest, SaysWhereAReplayGoesOnAndGoesOnThere) {
+  replay_ = [](const QuarantineRequest& request, const std::function<bool()>&) {
+    ReplayEnd end;
+    end.last = request.after.value_or(QuarantinePosition{"2026-03-01T10:00:00.000001Z", "41"});
+    return end;
+  };
+  Serve();
+  HttpQuestion question = Replay();
+  for (const char* after : {"", R"(,"after":"2026-03-02T10:00:00.000002Z_42")"}) {
+    question.body = std::string(R"({"filter":{"device":"probe-7"},"limit":5)") + after + "}";
+    const json answer = json::parse(Ask(question).body);
+    EXPECT_EQ(answer["complete"], false);
+    EXPECT_EQ(answer["next"],
+              *after ? "2026-03-02T10:00:00.000002Z_42" : "2026-03-01T10:00:00.000001Z_41");
+  }
 }
 
 // What is no browser sends neither.
@@ -206,7 +224,7 @@ TEST_F(ConsoleTest, SaysThatTheDatabaseIsAway) {
 }
 
 TEST_F(ConsoleTest, SaysWhatWasDoneBeforeAReplayFailed) {
-  replay_ = [](const QuarantineFilter&, const std::function<bool()>&) {
+  replay_ = [](const QuarantineRequest&, const std::function<bool()>&) {
     ReplayEnd end;
     end.totals.replayed = 4000;
     end.failure = "server closed the connection";
@@ -222,7 +240,7 @@ TEST_F(ConsoleTest, SaysWhatWasDoneBeforeAReplayFailed) {
 class WaitingConsoleTest : public ConsoleTest {
  protected:
   WaitingConsoleTest() {
-    replay_ = [this](const QuarantineFilter&, const std::function<bool()>& go_on) {
+    replay_ = [this](const QuarantineRequest&, const std::function<bool()>& go_on) {
       entered_.set_value();
       leave_.get_future().wait();
       ReplayEnd end;

@@ -12,12 +12,12 @@ using testing::StartsWith;
 constexpr UnixMicros kNow = 1'772'359'225'000'000;  // 2026-03-01 10:00:25 UTC
 
 std::string WhyNot(const QueryParameters& query) {
-  const Result<ListRequest> request = ParseList(query, kNow);
+  const Result<QuarantineRequest> request = ParseList(query, kNow);
   return request.ok() ? "good" : request.message();
 }
 
 std::string WhyNot(const std::string& body) {
-  const Result<QuarantineFilter> filter = ParseSelection(body, kNow);
+  const Result<QuarantineRequest> filter = ParseSelection(body, kNow);
   return filter.ok() ? "good" : filter.message();
 }
 
@@ -28,7 +28,7 @@ std::string Repeated(const std::string& text, int times) {
 }
 
 TEST(ParseList, GivesFiftyNewMessagesWhenNothingIsAskedFor) {
-  const Result<ListRequest> request = ParseList({}, kNow);
+  const Result<QuarantineRequest> request = ParseList({}, kNow);
   ASSERT_TRUE(request.ok());
   EXPECT_EQ(request->filter.limit, 50);
   EXPECT_EQ(request->filter.state, "NEW");
@@ -37,14 +37,15 @@ TEST(ParseList, GivesFiftyNewMessagesWhenNothingIsAskedFor) {
 }
 
 TEST(ParseList, TakesEveryParameter) {
-  const Result<ListRequest> request = ParseList({{"tenant", "orchard"},
-                                                 {"device", "probe-7"},
-                                                 {"reason", "TOKEN_INVALID"},
-                                                 {"status", "DISCARDED"},
-                                                 {"since", "30s"},
-                                                 {"limit", "500"},
-                                                 {"after", "2026-03-01T10:00:25.000001Z_4711"}},
-                                                kNow);
+  const Result<QuarantineRequest> request =
+      ParseList({{"tenant", "orchard"},
+                 {"device", "probe-7"},
+                 {"reason", "TOKEN_INVALID"},
+                 {"status", "DISCARDED"},
+                 {"since", "30s"},
+                 {"limit", "500"},
+                 {"after", "2026-03-01T10:00:25.000001Z_4711"}},
+                kNow);
   ASSERT_TRUE(request.ok()) << request.message();
   EXPECT_EQ(request->filter.tenant, "orchard");
   EXPECT_EQ(request->filter.device, "probe-7");
@@ -58,7 +59,7 @@ TEST(ParseList, TakesEveryParameter) {
 }
 
 TEST(ParseList, TakesWhatIsEmptyForNotGiven) {
-  const Result<ListRequest> request =
+  const Result<QuarantineRequest> request =
       ParseList({{"tenant", ""}, {"status", ""}, {"limit", ""}, {"after", ""}}, kNow);
   ASSERT_TRUE(request.ok()) << request.message();
   EXPECT_EQ(request->filter.limit, 50);
@@ -117,25 +118,29 @@ TEST(ParseMessageId, TakesWholeNumbers) {
 }
 
 TEST(ParseSelection, TakesIds) {
-  const Result<QuarantineFilter> filter = ParseSelection(R"({"ids":["3","4711"]})", kNow);
-  ASSERT_TRUE(filter.ok()) << filter.message();
-  EXPECT_THAT(filter->ids, ElementsAre(3, 4711));
-  EXPECT_EQ(filter->state, "NEW");
-  EXPECT_EQ(filter->limit, 0);
+  const Result<QuarantineRequest> request = ParseSelection(R"({"ids":["3","4711"]})", kNow);
+  ASSERT_TRUE(request.ok()) << request.message();
+  EXPECT_THAT(request->filter.ids, ElementsAre(3, 4711));
+  EXPECT_EQ(request->filter.state, "NEW");
+  EXPECT_EQ(request->filter.limit, 0);
+  EXPECT_FALSE(request->after);
 }
 
-TEST(ParseSelection, TakesAFilterWithItsLimit) {
-  const Result<QuarantineFilter> filter = ParseSelection(
+TEST(ParseSelection, TakesAFilterWithItsLimitAndWhereToGoOn) {
+  const Result<QuarantineRequest> request = ParseSelection(
       R"({"filter":{"tenant":"orchard","device":"probe-7","reason":"TOKEN_INVALID","since":"2h"},
-          "limit":10000})",
+          "limit":10000,"after":"2026-03-01T10:00:00.000001Z_41"})",
       kNow);
-  ASSERT_TRUE(filter.ok()) << filter.message();
-  EXPECT_EQ(filter->tenant, "orchard");
-  EXPECT_EQ(filter->device, "probe-7");
-  EXPECT_EQ(filter->reason, "TOKEN_INVALID");
-  EXPECT_EQ(filter->since, kNow - 7'200'000'000);
-  EXPECT_EQ(filter->state, "NEW");
-  EXPECT_EQ(filter->limit, 10'000);
+  ASSERT_TRUE(request.ok()) << request.message();
+  const QuarantineFilter& filter = request->filter;
+  EXPECT_EQ(filter.tenant, "orchard");
+  EXPECT_EQ(filter.device, "probe-7");
+  EXPECT_EQ(filter.reason, "TOKEN_INVALID");
+  EXPECT_EQ(filter.since, kNow - 7'200'000'000);
+  EXPECT_EQ(filter.state, "NEW");
+  EXPECT_EQ(filter.limit, 10'000);
+  ASSERT_TRUE(request->after);
+  EXPECT_EQ(CursorAt(*request->after), "2026-03-01T10:00:00.000001Z_41");
 }
 
 TEST(ParseSelection, RefusesWhatCouldMeanMoreThanWasMeant) {
@@ -164,6 +169,9 @@ TEST(ParseSelection, RefusesWhatCouldMeanMoreThanWasMeant) {
                            R"({"filter":{"tenant":"a"},"limit":18446744073709551615})",
                            R"({"filter":{"tenant":"a"},"limit":1,"all":true})",
                            R"({"filter":["tenant"],"limit":1})",
+                           R"({"filter":{"tenant":"a"},"limit":1,"after":"41"})",
+                           R"({"filter":{"tenant":"a"},"limit":1,"after":null})",
+                           R"({"ids":["1"],"after":"2026-03-01T10:00:00.000001Z_41"})",
                            "{\"filter\":{\"tenant\":\"\\u0000\"},\"limit\":1}",
                            "{\"ids\":[\"1\"]} x"}) {
     EXPECT_NE(WhyNot(std::string(body)), "good") << body;
