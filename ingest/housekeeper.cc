@@ -114,18 +114,28 @@ void Housekeeper::Run(const std::stop_token& stop) {
       const PgStatus done = chore.work();
       if (!chore.asks_database) continue;
       if (done.ok()) {
+        chore.refusal.clear();
         health_.Succeeded(DatabaseHealth::Seen::kByWatcher);
       } else if (Classify(done.error()) == Failure::kRetry) {
         health_.Failed(DatabaseHealth::Seen::kByWatcher, done.error());
       } else {
-        // Its own trouble (a missing grant, say) does not stop messages from being stored.
-        LogError("housekeeping_refused", {{"reason", done.error().Describe()}});
+        SayRefused(&chore, done.error().Describe(), now);
       }
     }
     std::unique_lock lock(mutex_);
     woken_.wait_for(lock, stop, milliseconds(500), [this] { return settings_changed_; });
     if (std::exchange(settings_changed_, false)) chores_.front().due = 0;
   }
+}
+
+// Its own trouble (a missing grant, say) does not stop messages from being stored.
+void Housekeeper::SayRefused(Chore* chore, std::string refusal, int64_t now) {
+  constexpr seconds kSayAgain{60};
+  const bool due = now - chore->said >= std::chrono::microseconds(kSayAgain).count();
+  if (refusal == chore->refusal && !due) return;
+  LogError("housekeeping_refused", {{"reason", refusal}});
+  chore->refusal = std::move(refusal);
+  chore->said = now;
 }
 
 PgResult<PgRows> Housekeeper::Exec(const std::string& sql) {

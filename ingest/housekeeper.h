@@ -66,10 +66,13 @@ class Housekeeper {
     std::chrono::milliseconds every;
     std::function<PgStatus()> work;
     bool asks_database = true;
-    int64_t due = 0;  // Clock::Monotonic
+    int64_t due = 0;           // Clock::Monotonic
+    std::string refusal = {};  // PostgreSQL's words, the last time
+    int64_t said = 0;          // when that was logged
   };
 
   void Run(const std::stop_token& stop);
+  void SayRefused(Chore* chore, std::string refusal, int64_t now);
   PgStatus DropOldPartitions();
   PgStatus ForgetIdleBuckets();
   PgStatus ReadPkiFiles();

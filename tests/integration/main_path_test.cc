@@ -4,9 +4,11 @@
 
 #include <libpq-fe.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "schema/reason.h"
@@ -234,6 +236,23 @@ TEST(MainPath, AStoredPayloadIsBoundedInBytes) {
   EXPECT_EQ(stack.Value("SELECT length(payload_bytes) || ' ' || payload_truncated || ' ' || "
                         "payload_size || ' ' || payload::text FROM quarantine_events"),
             "1024 true 5010 null");
+}
+
+TEST(MainPath, AChoreThatIsRefusedAgainAndAgainIsSaidOnce) {
+  SluiceStack stack(Env{{"SETTINGS_POLL_SECONDS", "100ms"}});
+  stack.Start();
+  stack.Sql("ALTER TABLE app_settings RENAME TO away");
+  const auto said = [&stack] {
+    const std::string log = stack.log();
+    int times = 0;
+    for (size_t at = 0; (at = log.find("housekeeping_refused", at)) != std::string::npos; ++at) {
+      ++times;
+    }
+    return times;
+  };
+  ASSERT_TRUE(Eventually([&] { return said() > 0; }));
+  std::this_thread::sleep_for(std::chrono::seconds(2));  // some more polls
+  EXPECT_EQ(said(), 1);
 }
 
 TEST(MainPath, AppSettingsTakeEffectWhileRunningAndGiveWayWhenDeleted) {
