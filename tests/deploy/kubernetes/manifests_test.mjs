@@ -219,6 +219,22 @@ test('a pod that is stopped drains only if it was told to leave, and has the tim
   assert.ok(pod.spec.terminationGracePeriodSeconds > minutes * 60 + Number(shared.DRAIN_SECONDS));
 });
 
+test('the image is that of deploy/Dockerfile, of this version, and runs as its user', () => {
+  const source = (file) => readFileSync(join(repository, file), 'utf8');
+  const [, version] = source('CMakeLists.txt').match(/^project\(sluice VERSION ([\d.]+)/m);
+  const [image] = kustomization.images;
+  assert.equal(`${image.name}:${image.newTag}`, source('deploy/.env.example').match(/^SLUICE_IMAGE=(.*)$/m)[1]);
+  assert.equal(image.newTag, version);
+  const stage = source('deploy/Dockerfile').split(/^FROM /m).find((text) => / AS sluice$/m.test(text));
+  const [, uid, gid] = stage.match(/^USER (\d+):(\d+)$/m).map(Number);
+  for (const { spec } of [pod, job]) {
+    assert.equal(spec.containers[0].image, image.name);
+    const { runAsUser, runAsGroup, fsGroup } = spec.securityContext;
+    assert.deepEqual([runAsUser, runAsGroup, fsGroup], [uid, gid, gid]);
+  }
+  assert.equal(daemon.volumeMounts.find((mount) => mount.name === 'spool').mountPath, stage.match(/^VOLUME (.*)$/m)[1]);
+});
+
 test('nobody is root, writes to the image, or asks the cluster', () => {
   for (const spec of [pod.spec, job.spec]) {
     assert.equal(spec.securityContext.runAsNonRoot, true);
