@@ -41,6 +41,11 @@ class ThroughPgBouncer : public ::testing::Test {
     if (HasFailure()) std::fprintf(stderr, "--- PgBouncer\n%s---\n", pooler_.Log().c_str());
   }
 
+  // The daemon's own figures at its end, for who runs this to see.
+  std::string Accounting() {
+    std::printf("through PgBouncer: %s\n", stack_.accounting().c_str());
+    return stack_.accounting();
+  }
   std::string Pooled() { return pooler_.Url(stack_.database(), "sluice_ingest"); }
   bool SoonHearing() {
     return Eventually([this] { return stack_.Metric("sluice_listener_up") == 1; });
@@ -83,7 +88,7 @@ TEST_F(ThroughPgBouncer, EveryMessageIsAccountedForAndARevocationIsHeeded) {
   const int64_t stored = stack_.Count("telemetry");
   const int64_t quarantined = stack_.Count("quarantine_events");
   EXPECT_EQ(stored + quarantined, 320 + more);
-  EXPECT_EQ(stack_.accounting(),
+  EXPECT_EQ(Accounting(),
             "received=" + std::to_string(320 + more) + " stored=" + std::to_string(stored) +
                 " quarantined=" + std::to_string(quarantined) + " duplicates=0 spooled=0");
 }
@@ -128,7 +133,8 @@ TEST_F(ThroughPgBouncer, NothingIsLostOrTwiceWhenItDiesUnderLoad) {
   EXPECT_EQ(stack_.Value("SELECT count(*) || ' ' || count(DISTINCT seq) FROM telemetry"),
             std::to_string(published) + " " + std::to_string(published));
   ASSERT_TRUE(stack_.Stop().has_value());
-  EXPECT_THAT(stack_.accounting(), HasSubstr("stored=" + std::to_string(published)));
+  EXPECT_EQ(Accounting(), "received=" + std::to_string(published) + " stored=" +
+                              std::to_string(published) + " quarantined=0 duplicates=0 spooled=0");
 }
 
 TEST_F(ThroughPgBouncer, TheCommandsOfAnOperatorWork) {
