@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The Debian package in a root that has nothing but Debian: installed with what it depends on, started as
-# its unit says, with the broker's plugin from the package; one message on its whole way; removed again
-# without a trace, but for a spool that was not drained.
+# its unit says, with the broker's plugin from the package; one message on its whole way; upgraded under the
+# daemon; removed again without a trace, but for a spool that was not drained.
 set -euo pipefail
 # What is mounted for it is for nobody else, and gone with it.
 [[ -n ${SLUICE_SHIP_MOUNTS:-} ]] || SLUICE_SHIP_MOUNTS=private exec unshare --mount "$0" "$@"
@@ -238,6 +238,24 @@ send() {
   }
 }
 
+# As an operator takes the next version: the daemon goes on, and what was set stays.
+upgrade_package() {
+  local daemon next=$work/next settings=$root/etc/sluice/sluice.env
+  dpkg-deb -R "$package" "$next"
+  sed -i 's/^Version: .*/&+next/' "$next/DEBIAN/control"
+  echo '# new in this version' >>"$next/etc/sluice/sluice.env"
+  dpkg-deb -b "$next" "$root/tmp/next.deb" >/dev/null
+  cp "$settings" "$work/settings"
+  daemon=$(pgrep -P "${pids[strace]}")
+  apt_root install -y --no-install-recommends -o Dpkg::Options::=--force-confdef /tmp/next.deb
+  in_root dpkg-query -W sluice
+  cmp "$settings" "$work/settings" || die "the operator's settings were changed"
+  [[ $(in_root stat -c '%a %U:%G' /etc/sluice/sluice.env) == '640 root:sluice' ]] ||
+    die "the settings are open to others after the upgrade"
+  as_owner migrate | tail -n 1
+  [[ $(pgrep -P "${pids[strace]}") == "$daemon" ]] || die "the daemon was restarted"
+}
+
 # calls_of GROUP: the system calls that systemd means by it.
 calls_of() {
   local name
@@ -287,6 +305,8 @@ configure_daemon
 start_daemon
 send 1
 curl -fsS "http://127.0.0.1:$http_port/metrics" | grep '^sluice_build_info'
+upgrade_package
+send 2
 end_daemon TERM
 tail -n 1 "$work/sluice.out"
 check_sandbox
@@ -301,7 +321,7 @@ say "installing again on that spool, draining, purging"
 install_package
 configure_daemon
 start_daemon
-send 2
+send 3
 (as_daemon 'sluice drain')
 end_daemon TERM
 end mosquitto 20
