@@ -30,8 +30,12 @@ sluice_page(sluice sluice bash DESTINATION ${completions})
 sluice_page(sluice-loadtest sluice-loadtest bash DESTINATION ${completions})
 sluice_page(sluice.env sluice environment DESTINATION share/sluice)
 
+# What only the broker's image needs stays out.
 install(DIRECTORY deploy/grafana deploy/mosquitto deploy/postgres deploy/prometheus
-        DESTINATION share/sluice)
+        DESTINATION share/sluice
+        PATTERN deploy/mosquitto/container.conf EXCLUDE
+        PATTERN deploy/mosquitto/start EXCLUDE
+        PATTERN deploy/mosquitto/healthy EXCLUDE)
 install(PROGRAMS deploy/test_mtls_device.sh DESTINATION share/sluice)
 install(FILES deploy/systemd/crl.env DESTINATION share/sluice)
 install(DIRECTORY docs DESTINATION share/doc/sluice)
