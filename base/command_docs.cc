@@ -89,7 +89,8 @@ void AppendCommand(const CLI::App& command, const std::string& path, std::string
   }
 }
 
-// The words that may follow each command, and its options that take a value.
+// The words that may follow each command, and its options that take a value: keys and values of two
+// associative arrays, as bash and zsh both read them.
 void AppendWords(const CLI::App& app, const std::string& path, std::string* words,
                  std::string* valued) {
   std::string here;
@@ -97,10 +98,10 @@ void AppendWords(const CLI::App& app, const std::string& path, std::string* word
   for (const CLI::Option* option : OptionsOf(app)) {
     for (const std::string& name : option->get_lnames()) {
       here += "--" + name + " ";
-      if (TakesValue(*option)) *valued += "    ['" + path + " --" + name + "']=1\n";
+      if (TakesValue(*option)) *valued += "    '" + path + " --" + name + "' 1\n";
     }
   }
-  *words += "    ['" + path + "']='" + here + "'\n";
+  *words += "    '" + path + "' '" + here + "'\n";
   for (const CLI::App* sub : CommandsOf(app)) {
     AppendWords(*sub, path + " " + sub->get_name(), words, valued);
   }
@@ -145,6 +146,24 @@ std::string RenderBashCompletion(const CLI::App& program) {
 }
 complete -o default -F )" +
          function + " " + name + "\n";
+}
+
+std::string RenderZshCompletion(const CLI::App& program) {
+  const std::string name = program.get_name();
+  std::string follow;
+  std::string valued;
+  AppendWords(program, name, &follow, &valued);
+  return "#compdef " + name + "\n# made by `" + name + " --print-docs zsh`\nlocal at=" + name +
+         " word\nlocal -A follow=(\n" + follow + ") valued=(\n" + valued + R"()
+for word in "${(@)words[2,CURRENT-1]}"; do
+  [[ -z ${follow[$at $word]-} ]] || at+=" $word"
+done
+if [[ -n ${valued[$at ${words[CURRENT-1]}]-} ]]; then
+  _files
+else
+  compadd -- ${=follow[$at]}
+fi
+)";
 }
 
 void AddDocsOption(CLI::App& program,

@@ -21,6 +21,8 @@ std::string RenderManual(const CLI::App& program, const ManualText& text);
 
 // For bash: commands and options by where they stand; files behind an option that takes a value.
 std::string RenderBashCompletion(const CLI::App& program);
+// The same for zsh: a file of its $fpath, named _NAME.
+std::string RenderZshCompletion(const CLI::App& program);
 
 // Adds the hidden option --print-docs KIND. It prints the page of that name and ends the program.
 void AddDocsOption(CLI::App& program,

@@ -28,6 +28,8 @@ sluice_page(sluice.env.5.gz sluice settings-man DESTINATION share/man/man5)
 sluice_page(sluice-loadtest.1.gz sluice-loadtest man DESTINATION share/man/man1)
 sluice_page(sluice sluice bash DESTINATION ${completions})
 sluice_page(sluice-loadtest sluice-loadtest bash DESTINATION ${completions})
+sluice_page(_sluice sluice zsh DESTINATION share/zsh/vendor-completions)
+sluice_page(_sluice-loadtest sluice-loadtest zsh DESTINATION share/zsh/vendor-completions)
 sluice_page(sluice.env sluice environment DESTINATION share/sluice)
 
 # What only the broker's image needs stays out.

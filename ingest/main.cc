@@ -48,7 +48,8 @@ void AddDocs(CLI::App& app) {
                       {"settings-man",
                        [] { return RenderSettingsManualPage("sluice " + ThisBuild().version); }},
                       {"environment", [] { return RenderEnvironmentFile(); }},
-                      {"bash", [&app] { return RenderBashCompletion(app); }}});
+                      {"bash", [&app] { return RenderBashCompletion(app); }},
+                      {"zsh", [&app] { return RenderZshCompletion(app); }}});
 }
 
 }  // namespace

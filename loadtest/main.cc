@@ -52,8 +52,9 @@ void AddDocs(CLI::App& app) {
                                       .source = "sluice " + sluice::ThisBuild().version,
                                       .more = ".SH \"SEE ALSO\"\n.BR sluice (1)\n"});
   };
-  sluice::AddDocsOption(
-      app, {{"man", manual}, {"bash", [&app] { return sluice::RenderBashCompletion(app); }}});
+  sluice::AddDocsOption(app, {{"man", manual},
+                              {"bash", [&app] { return sluice::RenderBashCompletion(app); }},
+                              {"zsh", [&app] { return sluice::RenderZshCompletion(app); }}});
 }
 
 }  // namespace

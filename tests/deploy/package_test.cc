@@ -74,6 +74,8 @@ TEST_F(Installed, IsAllThatAnAdministratorNeeds) {
                                      "share/man/man1/sluice.1.gz",
                                      "share/man/man5/sluice.env.5.gz",
                                      "share/sluice/crl.env",
+                                     "share/zsh/vendor-completions/_sluice",
+                                     "share/zsh/vendor-completions/_sluice-loadtest",
                                      "share/sluice/grafana/dashboards/sluice.json",
                                      "share/sluice/mosquitto/listeners.conf",
                                      "share/sluice/mosquitto/mosquitto.conf",
@@ -154,7 +156,7 @@ TEST(Manual, HasWhatHelpHas) {
     const auto commands = AllMatches(manual, "^\\.SS \\\\fB([a-z -]*[a-z-])\\\\fR");
     EXPECT_THAT(commands, Not(IsEmpty()));
     for (std::string command : commands) {
-      EXPECT_THAT(completion, HasSubstr("['" + command + "']="));
+      EXPECT_THAT(completion, HasSubstr("'" + command + "' '"));
       command = std::string(SLUICE_BIN_DIR) + "/" + command + " --help";
       const std::string help = Output({"sh", "-c", command});
       for (const std::string& option : AllMatches(help, "^ +(?:-[a-z],)?(--[a-z-]+)")) {

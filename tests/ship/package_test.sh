@@ -99,6 +99,13 @@ check_contents() {
   shown=$(in_root bash -c 'source /usr/share/bash-completion/completions/sluice
     COMP_WORDS=(sluice quarantine re) COMP_CWORD=2 && _sluice && echo "${COMPREPLY[*]}"')
   [[ $shown == replay ]] || die "completion of 'sluice quarantine re' gives '$shown'"
+  # zsh itself keeps of what is added what begins with the word at hand.
+  # shellcheck disable=SC2016  # expanded by zsh
+  shown=$(zsh -fc 'compadd() { shift; print -r -- $@ }; _files() { print files }
+    complete() { local words=(sluice $@) CURRENT=$(($# + 1)); source $file }; file=$0
+    complete quarantine re; complete quarantine list --tenant ""' \
+    "$root/usr/share/zsh/vendor-completions/_sluice")
+  [[ $shown == *\ replay\ *$'\nfiles' ]] || die "zsh's completion gives '$shown'"
   [[ $(in_root stat -c '%a %U:%G' /etc/sluice/sluice.env) == '640 root:sluice' ]] ||
     die "/etc/sluice/sluice.env is open to others"
   in_root systemd-analyze --man=no verify sluice.service sluice-crl.service

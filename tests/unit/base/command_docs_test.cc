@@ -51,19 +51,22 @@ TEST_F(CommandDocs, ShowEveryCommandAndOptionInTheManual) {
 }
 
 TEST_F(CommandDocs, HideWhatHelpHides) {
-  for (const std::string& page : {RenderManual(program_, {}), RenderBashCompletion(program_)}) {
+  for (const std::string& page : {RenderManual(program_, {}), RenderBashCompletion(program_),
+                                  RenderZshCompletion(program_)}) {
     EXPECT_THAT(page, Not(HasSubstr("secret")));
     EXPECT_THAT(page, Not(HasSubstr("hidden")));
   }
 }
 
 TEST_F(CommandDocs, CompleteWhatMayFollow) {
-  const std::string script = RenderBashCompletion(program_);
-  EXPECT_THAT(script, HasSubstr("['orchard']='fruit --help '"));
-  EXPECT_THAT(script, HasSubstr("['orchard fruit']='pick --help --tree '"));
-  EXPECT_THAT(script, HasSubstr("['orchard fruit pick']='--help --count --ripe '"));
-  EXPECT_THAT(script, HasSubstr("['orchard fruit pick --count']=1"));
-  EXPECT_THAT(script, Not(HasSubstr("['orchard fruit pick --ripe']")));
+  for (const std::string& script :
+       {RenderBashCompletion(program_), RenderZshCompletion(program_)}) {
+    EXPECT_THAT(script, HasSubstr("'orchard' 'fruit --help '"));
+    EXPECT_THAT(script, HasSubstr("'orchard fruit' 'pick --help --tree '"));
+    EXPECT_THAT(script, HasSubstr("'orchard fruit pick' '--help --count --ripe '"));
+    EXPECT_THAT(script, HasSubstr("'orchard fruit pick --count' 1"));
+    EXPECT_THAT(script, Not(HasSubstr("'orchard fruit pick --ripe'")));
+  }
 }
 
 TEST(Roff, PrintsWhatWouldBeARequestOrAnEscape) {
