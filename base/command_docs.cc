@@ -116,7 +116,7 @@ std::string UpperCase(std::string text) {
 }  // namespace
 
 std::string RenderManual(const CLI::App& program, const ManualText& text) {
-  const std::string name = program.get_name();
+  const std::string& name = program.get_name();
   std::string page = RoffTitle(UpperCase(name), 1, text.source) + ".SH NAME\n" + Roff(name) +
                      " \\- " + Roff(text.summary) + "\n.SH SYNOPSIS\n" + Bold(name) +
                      Roff(Arguments(program)) + "\n.SH OPTIONS\n" + OptionList(program) +
@@ -128,7 +128,7 @@ std::string RenderManual(const CLI::App& program, const ManualText& text) {
 }
 
 std::string RenderBashCompletion(const CLI::App& program) {
-  const std::string name = program.get_name();
+  const std::string& name = program.get_name();
   std::string function = "_" + name;
   std::replace(function.begin(), function.end(), '-', '_');
   std::string words;
@@ -149,7 +149,7 @@ complete -o default -F )" +
 }
 
 std::string RenderZshCompletion(const CLI::App& program) {
-  const std::string name = program.get_name();
+  const std::string& name = program.get_name();
   std::string follow;
   std::string valued;
   AppendWords(program, name, &follow, &valued);

@@ -181,9 +181,8 @@ TEST(SlowFaults, OfTheBrokerTheLinkAndTheDaemonLoseNothingAndRepeatNothing) {
       [](FaultRig& rig) { rig.stack().daemon().Signal(SIGSTOP); },
       [](FaultRig& rig) {
         // The broker looks at who is silent when it comes to it.
-        EXPECT_TRUE(Eventually([&] {
-          return rig.broker().Log().find("exceeded timeout") != std::string::npos;
-        }));
+        EXPECT_TRUE(Eventually(
+            [&] { return rig.broker().Log().find("exceeded timeout") != std::string::npos; }));
         rig.stack().daemon().Signal(SIGCONT);
       });
   faults.emplace_back(
