@@ -15,12 +15,14 @@ driver=overlay
 build() { buildah --root "$work/store" --runroot "$work/run" --storage-driver "$driver" "$@"; }
 root_of() { realpath "$work/$1.root"; }
 
-# debian:bookworm-slim as far as it matters: a minimal root without documentation and apt's files.
+# debian:bookworm-slim as far as it matters: a minimal root without documentation and apt's files, which
+# takes updates too.
 make_base() {
   local container root
   container=$(build from scratch) || { driver=vfs && container=$(build from scratch); }
   root=$(build mount "$container")
   debian_root "$root"
+  debian_sources >"$root/etc/apt/sources.list"
   rm -rf "$root"/usr/share/{doc,man,locale,info}/* "$root"/var/lib/apt/lists/* \
     "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb
   build umount "$container" >/dev/null
