@@ -1,7 +1,6 @@
 #include "console/requests.h"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -49,14 +48,6 @@ Status CheckText(std::string_view name, std::string_view text, size_t longest) {
   if (!IsValidUtf8(text)) return Wrong(name, "it is not UTF-8");
   if (text.find('\0') != std::string_view::npos) return Wrong(name, "there is a NUL in it");
   return Status::Ok();
-}
-
-// Digits only.
-std::optional<int64_t> ParseNumber(std::string_view text) {
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  return whole && text.front() != '-' ? std::optional(number) : std::nullopt;
 }
 
 Status OutOf(std::string_view name, std::string_view text, int64_t most) {
@@ -118,7 +109,7 @@ Status SetParameter(const std::string& name, const std::string& text, UnixMicros
                     QuarantineRequest* request) {
   if (name == "status") return SetState(text, &request->filter);
   if (name == "limit") {
-    const auto number = ParseNumber(text);
+    const auto number = ParseWholeNumber(text);
     if (!number || *number < 1 || *number > kLargestPage) return OutOf(name, text, kLargestPage);
     request->filter.limit = *number;
     return Status::Ok();
@@ -185,7 +176,7 @@ Status RefuseParameters(const QueryParameters& query) {
 }
 
 Result<int64_t> ParseMessageId(std::string_view text) {
-  const auto number = text.size() > kLongestId ? std::nullopt : ParseNumber(text);
+  const auto number = text.size() > kLongestId ? std::nullopt : ParseWholeNumber(text);
   if (!number) return Wrong("id", Begin(text) + " is no whole number");
   return *number;
 }

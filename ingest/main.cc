@@ -1,4 +1,7 @@
 #include <CLI/CLI.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/build_info.h"
 #include "base/command_docs.h"
@@ -52,6 +55,20 @@ void AddDocs(CLI::App& app) {
                       {"zsh", [&app] { return RenderZshCompletion(app); }}});
 }
 
+// As the parser takes them, last one first. "--device=" is "--device" with an empty value: the
+// parser would take the next argument for it.
+std::vector<std::string> Arguments(int argc, char** argv) {
+  std::vector<std::string> arguments;
+  for (int i = argc - 1; i > 0; --i) {
+    const std::string_view argument = argv[i];
+    const bool is_empty =
+        argument.substr(0, 2) == "--" && argument.find('=') + 1 == argument.size();
+    if (is_empty) arguments.emplace_back();
+    arguments.emplace_back(argument.substr(0, argument.size() - (is_empty ? 1 : 0)));
+  }
+  return arguments;
+}
+
 }  // namespace
 }  // namespace sluice
 
@@ -62,6 +79,10 @@ int main(int argc, char** argv) {
   int status = sluice::kExitOk;
   sluice::AddCommands(app, &status);
   sluice::AddDocs(app);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(sluice::Arguments(argc, argv));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
   return status;
 }

@@ -1,6 +1,7 @@
 #include "quarantine/review.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "base/escape.h"
@@ -73,6 +74,12 @@ std::string CounterCondition(const QuarantineFilter& filter, QuarantineCondition
   return sql;
 }
 
+std::string ArrayText(const std::vector<int64_t>& ids) {
+  PgTextArray array;
+  for (const int64_t id : ids) array.Add(std::to_string(id));
+  return array.Text();
+}
+
 }  // namespace
 
 std::optional<UnixMicros> ParseSince(std::string_view text, UnixMicros now) {
@@ -85,12 +92,18 @@ std::optional<UnixMicros> ParseSince(std::string_view text, UnixMicros now) {
   return now - std::chrono::microseconds(*ago).count();
 }
 
+std::optional<int64_t> ParseWholeNumber(std::string_view text) {
+  const char* const end = text.data() + text.size();
+  int64_t number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  const bool whole = error == std::errc() && stop == end && text.front() != '-';
+  return whole ? std::optional(number) : std::nullopt;
+}
+
 QuarantineCondition::QuarantineCondition(const QuarantineFilter& filter) {
   sql_ = filter.state.empty() ? "true" : "replay_state = '" + filter.state + "'";
   if (!filter.ids.empty()) {
-    PgTextArray ids;
-    for (const int64_t id : filter.ids) ids.Add(std::to_string(id));
-    And("id = ANY (", ids.Text(), "::bigint[])");
+    And("id = ANY (", ArrayText(filter.ids), "::bigint[])");
   }
   if (!filter.tenant.empty()) And("tenant_id = ", filter.tenant);
   if (!filter.device.empty()) And("device_id = ", filter.device);
@@ -215,6 +228,17 @@ PgResult<std::optional<int64_t>> CountWithheld(PgConnection& db, const Quarantin
       "SELECT sum(withheld) FROM quarantine_counters_minute WHERE " + counters, condition.params());
   if (!rows.ok()) return rows.error();
   return std::optional(rows->Int(0, 0));
+}
+
+PgResult<std::vector<int64_t>> FindMissing(PgConnection& db, const std::vector<int64_t>& ids) {
+  auto rows = db.ExecParams(
+      "SELECT DISTINCT wanted FROM unnest($1::bigint[]) AS wanted WHERE NOT EXISTS (SELECT FROM "
+      "quarantine_events WHERE id = wanted) ORDER BY wanted",
+      {ArrayText(ids)});
+  if (!rows.ok()) return rows.error();
+  std::vector<int64_t> missing;
+  for (int row = 0; row < rows->size(); ++row) missing.push_back(rows->Int(row, 0));
+  return missing;
 }
 
 PgResult<int64_t> DiscardQuarantined(PgConnection& db, const QuarantineFilter& filter,

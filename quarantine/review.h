@@ -38,6 +38,9 @@ struct QuarantineFilter {
 // "30m", "2h", "7d" before `now`, or a time as ISO 8601 has it; nothing when it is neither.
 std::optional<UnixMicros> ParseSince(std::string_view text, UnixMicros now);
 
+// Digits only; nothing when it is anything else or does not fit.
+std::optional<int64_t> ParseWholeNumber(std::string_view text);
+
 // The condition that a filter is, for any statement on quarantine_events, and its parameters. The
 // state stands in the text: the indexes of NEW messages are used for nothing else.
 class QuarantineCondition {
@@ -90,6 +93,9 @@ PgResult<int64_t> CountQuarantined(PgConnection& db, const QuarantineFilter& fil
 // kept: flood control only counted them. Nothing where the filter asks for more than the counters
 // tell (ids, a device).
 PgResult<std::optional<int64_t>> CountWithheld(PgConnection& db, const QuarantineFilter& filter);
+
+// Which of these messages are not in the quarantine, in any state; in order, each once.
+PgResult<std::vector<int64_t>> FindMissing(PgConnection& db, const std::vector<int64_t>& ids);
 
 // Marks at most `page` NEW messages of the filter after `position` DISCARDED, whatever its limit;
 // how many. Leaves out those that a replay works on.

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "ingest/commands/admin.h"
+#include "ingest/commands/quarantine_options.h"
 #include "ingest/commands/terminal_text.h"
 #include "ingest/explainer.h"
 #include "schema/reason_help.h"
@@ -189,7 +190,7 @@ int Run(const Options& options) {
 
 void AddMessageOptions(CLI::App* command, Options* options) {
   CLI::Option* id = command->add_option("--id", options->id, "A message of the quarantine instead")
-                        ->check(CLI::PositiveNumber);
+                        ->transform(IsMessageNumber());
   CLI::Option* text = command->add_option("--payload", options->payload, "Its payload");
   CLI::Option* file = command->add_option("--payload-file", options->payload_file,
                                           "A file with it; - reads it here");

@@ -164,19 +164,19 @@ bool Confirmed(int64_t messages, const QuarantineOptions& options) {
   return answer == 'y' || answer == 'Y';
 }
 
-PgResult<int64_t> DiscardPages(PgConnection& db, const QuarantineFilter& filter,
-                               const std::string& by, int64_t wanted) {
+// Counts in `discarded` what is done, also when it fails later; the failure.
+std::optional<PgError> DiscardPages(PgConnection& db, const QuarantineFilter& filter,
+                                    const std::string& by, int64_t wanted, int64_t* discarded) {
   ProgressBar progress(static_cast<uint64_t>(wanted));
-  int64_t discarded = 0;
-  while (discarded < wanted) {
+  while (*discarded < wanted) {
     auto page =
-        DiscardQuarantined(db, filter, std::nullopt, by, std::min(wanted - discarded, kPage));
+        DiscardQuarantined(db, filter, std::nullopt, by, std::min(wanted - *discarded, kPage));
     if (!page.ok()) return page.error();
     if (*page == 0) break;
-    discarded += *page;
-    progress.Show(static_cast<uint64_t>(discarded));
+    *discarded += *page;
+    progress.Show(static_cast<uint64_t>(*discarded));
   }
-  return discarded;
+  return std::nullopt;
 }
 
 int Discard(const QuarantineOptions& options) {
@@ -191,11 +191,12 @@ int Discard(const QuarantineOptions& options) {
       return Complain(command, "nothing was discarded: answer y, or say --yes");
     }
     const std::string by = options.by.empty() ? Me() : options.by;
-    const PgResult<int64_t> discarded = DiscardPages(db, *filter, by, wanted);
-    if (!discarded.ok()) return ComplainOf(command, discarded.error());
+    int64_t discarded = 0;
+    const auto failure = DiscardPages(db, *filter, by, wanted, &discarded);
     std::printf(options.json ? "{\"discarded\":%lld}\n" : "discarded %lld\n",
-                static_cast<long long>(*discarded));
-    return kExitOk;
+                static_cast<long long>(discarded));
+    if (failure) return ComplainOf(command, *failure);
+    return ComplainOfMissing(command, db, *filter);
   });
 }
 
@@ -228,7 +229,10 @@ void AddReading(CLI::App* quarantine, int* status) {
   auto show_options = std::make_shared<QuarantineOptions>();
   CLI::App* show = quarantine->add_subcommand(
       "show", "Prints a message, its reason in a sentence, and how to mend it");
-  show->add_option("ID", show_options->ids, "Its number")->required()->expected(1);
+  show->add_option("ID", show_options->ids, "Its number")
+      ->required()
+      ->expected(1)
+      ->transform(IsMessageNumber());
   show->add_flag("--json", show_options->json, "As a JSON object");
   show->callback([show_options, status] { *status = Show(*show_options); });
 

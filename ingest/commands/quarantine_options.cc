@@ -3,6 +3,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
 
 #include "base/clock.h"
@@ -11,9 +12,25 @@
 namespace sluice {
 namespace {
 
+constexpr int64_t kMostMessages = 1'000'000'000;
+
 std::string CheckReason(const std::string& name) {
   Reason reason{};
   return ParseReason(name, &reason) ? "" : "there is no reason " + name;
+}
+
+// Read here: the parser's own reading takes 010 for eight, and what is too large for the largest.
+CLI::Validator IsWholeNumber(int64_t least, int64_t most, const std::string& range) {
+  return CLI::Validator(
+      [=](std::string& text) {
+        const auto number = ParseWholeNumber(text);
+        if (!number || *number < least || *number > most) {
+          return text + " is no whole number from " + range;
+        }
+        text = std::to_string(*number);
+        return std::string();
+      },
+      "");
 }
 
 // An unset variable of a script must not widen what is discarded.
@@ -35,15 +52,19 @@ void AddFilterOptions(CLI::App* command, QuarantineOptions* options, int64_t lim
                    "Only what came since: 30m, 2h, 7d, or 2026-03-01T10:00:00Z")
       ->check(CheckNotEmpty);
   command->add_option("--limit", options->limit, "No more than so many; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->transform(IsWholeNumber(0, kMostMessages, "1 to 1000000000; 0 means all"))
       ->capture_default_str();
 }
 
 void AddChangeOptions(CLI::App* command, QuarantineOptions* options) {
-  command->add_option("ID", options->ids, "Only these messages");
+  command->add_option("ID", options->ids, "Only these messages")->transform(IsMessageNumber());
   command->add_flag("--all", options->everything, "All of them, when nothing else narrows it down");
   command->add_option("--by", options->by, "Who decides; by default whoever runs this");
   command->add_flag("--json", options->json, "Say what was done as JSON");
+}
+
+CLI::Validator IsMessageNumber() {
+  return IsWholeNumber(1, INT64_MAX, "1 to 9223372036854775807");
 }
 
 Result<QuarantineFilter> FilterOf(const QuarantineOptions& options) {
@@ -85,6 +106,15 @@ int ComplainOf(const char* command, const PgError& error) {
   if (error.sqlstate == "42P01" || error.sqlstate == "42703") text += ": run sluice migrate first";
   if (error.sqlstate == "42501") text += ": this needs the daemon's role or the tables' owner";
   return Complain(command, text);
+}
+
+int ComplainOfMissing(const char* command, PgConnection& db, const QuarantineFilter& filter) {
+  if (filter.ids.empty()) return kExitOk;
+  auto missing = FindMissing(db, filter.ids);
+  if (!missing.ok()) return ComplainOf(command, missing.error());
+  std::string numbers;
+  for (const int64_t id : *missing) numbers += (numbers.empty() ? "" : ", ") + std::to_string(id);
+  return missing->empty() ? kExitOk : Complain(command, "there is no message " + numbers);
 }
 
 std::string Me() {

@@ -33,6 +33,9 @@ void AddFilterOptions(CLI::App* command, QuarantineOptions* options, int64_t lim
 // IDs, --all, --by and --json, for what changes messages.
 void AddChangeOptions(CLI::App* command, QuarantineOptions* options);
 
+// For options that are messages' numbers.
+CLI::Validator IsMessageNumber();
+
 // What they say. Refuses a time that is none.
 Result<QuarantineFilter> FilterOf(const QuarantineOptions& options);
 // The same for what changes messages: something must narrow it down, or --all.
@@ -43,6 +46,10 @@ int WithQuarantine(const char* command,
                    const std::function<int(const Settings&, PgConnection&)>& work);
 // The same sentence as Complain, with what is likely to be done about it.
 int ComplainOf(const char* command, const PgError& error);
+
+// Names on standard error the messages that are asked for by number and are not there. kExitOk when
+// all are.
+int ComplainOfMissing(const char* command, PgConnection& db, const QuarantineFilter& filter);
 
 // The login name of whoever runs this.
 std::string Me();

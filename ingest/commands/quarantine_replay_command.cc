@@ -132,11 +132,13 @@ int Replay(const QuarantineOptions& options) {
     std::signal(SIGTERM, EndSoon);
     const std::optional<PgError> failure = crew.Run(static_cast<uint64_t>(wanted));
     auto withheld = CountWithheld(db, *filter);
-    if (!withheld.ok()) return ComplainOf(kCommand, withheld.error());
-    options.json ? PrintTotalsAsJson(crew.totals(), *withheld)
-                 : PrintTotals(crew.totals(), *withheld);
+    std::optional<int64_t> known;
+    if (withheld.ok()) known = *withheld;
+    options.json ? PrintTotalsAsJson(crew.totals(), known) : PrintTotals(crew.totals(), known);
     if (failure) return ComplainOf(kCommand, *failure);
-    return interrupted ? Complain(kCommand, "interrupted; run it again to go on") : kExitOk;
+    if (interrupted) return Complain(kCommand, "interrupted; run it again to go on");
+    if (!withheld.ok()) return ComplainOf(kCommand, withheld.error());
+    return ComplainOfMissing(kCommand, db, *filter);
   });
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/publisher.h"
@@ -183,6 +184,72 @@ TEST_F(QuarantineCommand, ChangesNothingThatWasNotNarrowedDown) {
   EXPECT_NE(Run({"list", "--since", "soon"}).code, 0);
   EXPECT_NE(Run({"list", "--reason", "BAD_LUCK"}).code, 0);
   EXPECT_EQ(Run({"show", "4711"}).code, 1);
+}
+
+TEST_F(QuarantineCommand, SaysWhichNumbersItTakes) {
+  for (const char* limit : {"-1", "abc", "1e3", "99999999999999999999"}) {
+    const Said said = Run({"list", "--limit", limit});
+    EXPECT_NE(said.code, 0) << limit;
+    EXPECT_EQ(
+        said.error.substr(0, said.error.find('\n')),
+        "--limit: " + std::string(limit) + " is no whole number from 1 to 1000000000; 0 means all");
+  }
+  for (const char* command : {"show", "replay", "discard"}) {
+    const Said said = Run({command, "99999999999999999999"});
+    EXPECT_NE(said.code, 0);
+    EXPECT_THAT(said.error, HasSubstr("ID: 99999999999999999999 is no whole number from 1 to "
+                                      "9223372036854775807"));
+  }
+  QuarantineMany(10);
+  EXPECT_EQ(RunJson({"show", "010"})["id"], 10);
+}
+
+TEST_F(QuarantineCommand, TakesWhatIsEmptyBehindAnEqualsSignForEmpty) {
+  QuarantineMany(1);
+  for (const char* filter : {"--tenant=", "--device=", "--reason=", "--since=", "--limit="}) {
+    const Said said = Run({"discard", "--all", filter, "--yes"});
+    EXPECT_GT(said.code, 100) << filter;
+    EXPECT_THAT(said.error, HasSubstr(std::string(filter, strlen(filter) - 1) + ": ")) << filter;
+  }
+  EXPECT_THAT(Run({"discard", "--device=", "--yes"}).error, HasSubstr("it is empty"));
+  EXPECT_EQ(stack_.Count("quarantine_events WHERE replay_state = 'NEW'"), 1);
+  EXPECT_EQ(Run({"discard", "--device=probe-7", "--yes"}).out, "discarded 1\n");
+}
+
+TEST_F(QuarantineCommand, NamesTheMessagesThatAreNotThereAndDoesTheOthers) {
+  QuarantineMany(2);
+  MoveTo("south");
+  const Said replayed = Run({"replay", "4711", "1", "4712", "4711"});
+  EXPECT_EQ(replayed.code, 1);
+  EXPECT_EQ(replayed.out, "replayed 1 messages, 1 rows\n");
+  EXPECT_THAT(replayed.error, HasSubstr("there is no message 4711, 4712\n"));
+  const Said discarded = Run({"discard", "4711", "2", "--yes"});
+  EXPECT_EQ(discarded.code, 1);
+  EXPECT_EQ(discarded.out, "discarded 1\n");
+  EXPECT_THAT(discarded.error, HasSubstr("there is no message 4711\n"));
+  for (const char* command : {"replay", "discard"}) {
+    EXPECT_EQ(Run({command, "1", "2"}).code, 0) << "was decided upon, and is there";
+  }
+}
+
+TEST_F(QuarantineCommand, SaysWhatWasDoneBeforeSomethingFailed) {
+  QuarantineMany(2500);
+  MoveTo("south");
+  stack_.Sql("ALTER TABLE quarantine_counters_minute RENAME TO away");
+  const Said replayed = Run({"replay", "--tenant", "orchard", "--limit", "100"});
+  EXPECT_EQ(replayed.code, 1);
+  EXPECT_EQ(replayed.out, "replayed 100 messages, 100 rows\n");
+  EXPECT_THAT(replayed.error, HasSubstr("quarantine_counters_minute"));
+
+  stack_.Sql(
+      "CREATE FUNCTION no_more() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF (SELECT count(*) "
+      "FROM quarantine_events WHERE replay_state = 'DISCARDED') > 1000 THEN RAISE 'no more today'; "
+      "END IF; RETURN NULL; END $$; CREATE TRIGGER no_more AFTER UPDATE ON quarantine_events "
+      "EXECUTE FUNCTION no_more()");
+  const Said discarded = Run({"discard", "--all", "--yes"});
+  EXPECT_EQ(discarded.code, 1);
+  EXPECT_EQ(discarded.out, "discarded 1000\n");
+  EXPECT_THAT(discarded.error, HasSubstr("no more today"));
 }
 
 TEST_F(QuarantineCommand, ShowsWhatADeviceWroteAsTextOnly) {
