@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <future>
+#include <nlohmann/json.hpp>
 
 #include "ingest/housekeeper.h"
 #include "tests/integration/database_writer_fixture.h"
@@ -124,6 +125,21 @@ TEST_F(QuarantineViews, CountsAreMadeAnewAfterAChangePastTheTriggers) {
   EXPECT_NE(Value(kKeptCounts), Value(kTrueCounts));
   Sql("SELECT sluice_recount_quarantine()");
   ExpectTrueCounts();
+}
+
+TEST_F(QuarantineViews, ADeviceIsFoundWithoutReadingTheOthersWithItsTenantOrWithout) {
+  Sql("INSERT INTO quarantine_events (tenant_id, device_id, reason, payload) SELECT 't' || n % 50, "
+      "'d' || n % 2000, 'TOKEN_INVALID', '{}' FROM generate_series(1, 20000) n");
+  Sql("VACUUM (ANALYZE) quarantine_events");
+  for (const char* tenant : {"", "tenant_id = 't7' AND "}) {
+    const auto plan = nlohmann::json::parse(
+        Value(std::string("EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT * FROM quarantine_recent "
+                          "WHERE ") +
+              tenant + "device_id = 'd7' LIMIT 100"))[0]["Plan"];
+    EXPECT_EQ(plan["Actual Rows"], 10);
+    EXPECT_LT(plan["Shared Hit Blocks"].get<int>() + plan["Shared Read Blocks"].get<int>(), 40)
+        << plan.dump();
+  }
 }
 
 // Each wants the other's rows next; they are locked in one order.
