@@ -83,6 +83,26 @@ TEST(Alarms, HaveEachAParagraphOfTheirOwnInTheRunBook) {
   EXPECT_EQ(links, AllMatches(Rules(), "- (alert): ").size());
 }
 
+TEST(Alarms, LinkToTheOperatorsOwnPageAfterTheCommandThatTheySayThemselves) {
+  const auto commands = AllMatches(Rules(), R"(^#   (sed .*)$)");
+  ASSERT_EQ(commands.size(), 1U);
+  const TempDir directory;
+  for (const char* name : {"sluice-rules.yml", "rules_test.yml"}) {
+    WriteFile(directory.Path(name), ReadFile(SourcePath(std::string("deploy/prometheus/") + name)));
+  }
+  const auto ended = sluice::testing::Run(
+      {.argv = {"sh", "-c", "cd \"$0\" && " + commands[0], directory.Path("")}});
+  ASSERT_TRUE(ended && ended->code == 0);
+  for (const char* name : {"sluice-rules.yml", "rules_test.yml"}) {
+    const std::string text = ReadFile(directory.Path(name));
+    EXPECT_THAT(AllMatches(text, R"(runbook_url: (https://sluice\.example/.*)$)"), IsEmpty())
+        << name;
+    EXPECT_THAT(AllMatches(text, R"(runbook_url: (https://wiki\.your\.net/sluice/docs/.*)$)"),
+                Not(IsEmpty()))
+        << name;
+  }
+}
+
 TEST(Dashboard, AsksTheDataSourceThatTheReaderChooses) {
   const nlohmann::json& dashboard = Dashboard();
   const nlohmann::json chosen = {{"type", "prometheus"}, {"uid", "${datasource}"}};
