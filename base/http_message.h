@@ -12,12 +12,11 @@ namespace sluice {
 
 using HttpHeader = std::pair<std::string, std::string>;
 
-// The first value of each name in `query` and `headers`.
 struct HttpRequest {
-  std::string method;                          // GET for HEAD, too
-  std::string path;                            // decoded
-  std::map<std::string, std::string> query;    // decoded
-  std::map<std::string, std::string> headers;  // names in lower case
+  std::string method;                             // GET for HEAD, too
+  std::string path;                               // decoded
+  std::multimap<std::string, std::string> query;  // decoded; a name once for each value
+  std::map<std::string, std::string> headers;     // the first of each name, in lower case
   std::string body;
 
   // "" when there is no such header.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/escape.h"
+#include "schema/json_walk.h"
 #include "schema/reason.h"
 #include "schema/timestamp.h"
 
@@ -33,6 +34,10 @@ std::string Begin(std::string_view text) {
 
 Status Unknown(std::string_view name) {
   return Wrong(Begin(name), "there is no such thing to ask for");
+}
+
+Status TwoValues(std::string_view name) {
+  return Wrong(Begin(name), "it has two values");
 }
 
 size_t Characters(std::string_view text) {
@@ -148,12 +153,23 @@ Result<QuarantineFilter> ParseFilter(const Json& wanted, const Json& limit, Unix
   return filter;
 }
 
+// Strictly: of a key that is there twice, another parser takes one in silence.
+Status CheckBody(const std::string& body) {
+  JsonWalk walk;
+  const auto check = [&walk](std::string_view, JsonWalk::Value& value) {
+    JsonText text;
+    return walk.Check(value, &text);
+  };
+  return walk.Document(body, check) ? Status::Ok() : Wrong("body", walk.problem());
+}
+
 }  // namespace
 
 Result<QuarantineRequest> ParseList(const QueryParameters& query, UnixMicros now) {
   QuarantineRequest request;
   request.filter.limit = kPage;
   for (const auto& [name, text] : query) {
+    if (query.count(name) > 1) return TwoValues(name);
     if (text.empty()) continue;
     const Status set = SetParameter(name, text, now, &request);
     if (!set.ok()) return set;
@@ -184,6 +200,7 @@ Result<int64_t> ParseMessageId(std::string_view text) {
 Result<QuarantineRequest> ParseSelection(const std::string& body, UnixMicros now) {
   const Json json = Json::parse(body, nullptr, false);
   if (!json.is_object()) return Wrong("body", "a JSON object is wanted");
+  if (Status good = CheckBody(body); !good.ok()) return good;
   const bool by_ids = json.contains("ids");
   for (const auto& [name, value] : json.items()) {
     if (by_ids ? name != "ids" : name != "filter" && name != "limit" && name != "after") {

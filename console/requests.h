@@ -15,7 +15,7 @@
 
 namespace sluice {
 
-using QueryParameters = std::map<std::string, std::string>;
+using QueryParameters = std::multimap<std::string, std::string>;
 
 // What to list, or to change.
 struct QuarantineRequest {

@@ -208,6 +208,17 @@ TEST_F(ConsoleTest, RefusesBodiesThatABrowserSendsWithoutAsking) {
   EXPECT_EQ(CodeOf(Ask(question)), "bad_body");
 }
 
+TEST_F(ConsoleTest, RefusesAParameterWithTwoValues) {
+  Serve();
+  for (const char* target : {"/api/v1/quarantine?tenant=a&tenant=b",
+                             "/api/v1/quarantine/count?tenant=a&reason=TOKEN_INVALID&tenant=",
+                             "/api/v1/quarantine/devices?limit=1&limit=2"}) {
+    const HttpAnswer answer = Ask({.target = target});
+    EXPECT_EQ(answer.status, 400) << target;
+    EXPECT_THAT(answer.body, HasSubstr("it has two values")) << target;
+  }
+}
+
 TEST_F(ConsoleTest, SaysThatTheDatabaseIsAway) {
   Serve();
   for (const char* target :

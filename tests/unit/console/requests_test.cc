@@ -84,6 +84,14 @@ TEST(ParseList, NamesWhatWillNotDo) {
   }
 }
 
+TEST(ParseList, RefusesAParameterWithTwoValues) {
+  EXPECT_EQ(WhyNot({{"tenant", "orchard"}, {"tenant", "vineyard"}}), "tenant: it has two values");
+  EXPECT_EQ(WhyNot({{"limit", "1"}, {"limit", "2"}}), "limit: it has two values");
+  EXPECT_EQ(WhyNot({{"tenant", ""}, {"tenant", "orchard"}}), "tenant: it has two values");
+  EXPECT_EQ(ParseWaiting({{"tenant", "a"}, {"tenant", "b"}}, {"tenant"}).message(),
+            "tenant: it has two values");
+}
+
 TEST(ParseList, TakesNamesAsLongAsTheyMayBeAndNoLonger) {
   EXPECT_EQ(WhyNot({{"tenant", std::string(256, 't')}}), "good");
   EXPECT_EQ(WhyNot({{"tenant", Repeated("ü", 256)}}), "good");
@@ -179,6 +187,15 @@ TEST(ParseSelection, RefusesWhatCouldMeanMoreThanWasMeant) {
   EXPECT_THAT(WhyNot(std::string(R"({"filter":{"tenant":"a"},"limit":10001})")),
               HasSubstr("limit: 10001"));
   EXPECT_NE(WhyNot(Repeated("[", 60'000)), "good");
+}
+
+TEST(ParseSelection, RefusesAKeyThatIsThereTwice) {
+  for (const char* body :
+       {R"({"ids":["1"],"ids":["2"]})", R"({"filter":{"tenant":"a","tenant":"b"},"limit":1})",
+        R"({"filter":{"tenant":"a"},"limit":1,"l\u0069mit":10})",
+        R"({"filter":{"tenant":"a"},"filter":{"tenant":"b"},"limit":1})"}) {
+    EXPECT_EQ(WhyNot(std::string(body)), "body: an object has the same key twice") << body;
+  }
 }
 
 TEST(ParseSelection, TakesAThousandIdsAndNoMore) {
