@@ -74,6 +74,7 @@ function fillReasons(reasons) {
 }
 
 function setFilter(fields, ofDevices = null) {
+  byId('ignored').hidden = true;
   fillReasons([fields.reason ?? '']);
   for (const name of FILTERS) form.elements[name].value = fields[name] ?? '';
   // An address may have what the form does not offer.
@@ -90,6 +91,17 @@ function setFilter(fields, ofDevices = null) {
   return Promise.all([loadList(), loadDevices()]);
 }
 
+// Whoever asked for less than the list shows must hear of it.
+function readAddress() {
+  const asked = [...new URLSearchParams(location.search)].filter(([, value]) => value !== '');
+  setFilter(Object.fromEntries(asked));
+  const ignored = asked.filter(([name, value]) =>
+    !FILTERS.includes(name) || filter[name] !== value.trim());
+  byId('ignored').hidden = ignored.length === 0;
+  setText(byId('ignored'), 'The address asks for what this page cannot show. Left out: '
+    + `${ignored.map(([name, value]) => `${name}=${value}`).join(', ')}.`);
+}
+
 // --- by tenant and reason, and by device
 
 function choose(fields, ofDevices) {
@@ -98,13 +110,14 @@ function choose(fields, ofDevices) {
 }
 
 const number = (label, value) => cell(label, formatCount(value), {class: 'number'});
+const time = (label, text) => cell(label, formatTime(text), {class: 'time'});
 
 const summary = new ChoiceTable(byId('summary'), {
   keys: ['reason', 'tenant'], label: 'Reason', elsewhere: form.elements.tenant,
   cells: (item) => [cell('Tenant', orDash(item.tenant)), number('Devices', item.devices),
     number('Waiting', item.stored), number('Rejected, 24 h', item.counted),
-    number('Not kept', item.withheld), cell('First', formatTime(item.first_seen)),
-    cell('Last', formatTime(item.last_seen))],
+    number('Not kept', item.withheld), time('First', item.first_seen),
+    time('Last', item.last_seen)],
   choose: ({reason, tenant}) => choose({reason, tenant}),
 });
 
@@ -114,7 +127,7 @@ const devices = new ChoiceTable(byId('devices'), {
   cells: (item) => [cell('Tenant', orDash(item.tenant)), number('Waiting', item.stored),
     cell('Reasons', Object.entries(item.reasons)
       .map(([reason, messages]) => `${reason} ${formatCount(messages)}`).join(' · ')),
-    cell('First', formatTime(item.first_seen)), cell('Last', formatTime(item.last_seen))],
+    time('First', item.first_seen), time('Last', item.last_seen)],
   choose: ({tenant, device}) => choose({...scope, tenant, device}, scope),
 });
 
@@ -180,9 +193,9 @@ function listRow(item) {
   const open = element('button', {type: 'button', class: 'link'}, item.reason);
   open.addEventListener('click', () => showDetail(item.id));
   return element('tr', {}, cell('', pick(item.id), {class: 'pick'}),
-    cell('Received', formatTime(item.received_at)), cell('Reason', open),
+    time('Received', item.received_at), cell('Reason', open),
     cell('Tenant', orDash(item.tenant)), cell('Device', orDash(item.device)),
-    cell('Topic', orDash(item.topic)), cell('Status', statusName(item.status)));
+    cell('Topic', orDash(item.topic)), cell('Status', statusName(item.status), {class: 'status'}));
 }
 
 function showList({items, next}) {
@@ -409,7 +422,7 @@ export function startQuarantine() {
     ...STATUSES.map(([name, words]) => element('option', {value: name}, words)));
   form.elements.reason.replaceChildren(element('option', {value: ''}, 'any'));
   listen();
-  setFilter(Object.fromEntries(new URLSearchParams(location.search)));
+  readAddress();
   loadSummary();
   watch();
 }

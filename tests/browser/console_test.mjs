@@ -412,6 +412,62 @@ sentence('the keyboard alone will do', {query: '?tenant=ridge'}, async (page) =>
   assert.equal(await waiting('ridge'), 1);
 });
 
+// Of the cells with these labels, those whose text does not stand on one line.
+const broken = (row, labels) => row.locator('td').evaluateAll((cells, wanted) => cells
+  .filter((cell) => {
+    const range = document.createRange();
+    range.selectNodeContents(cell.querySelector('button') ?? cell);
+    const tops = [...range.getClientRects()].map((box) => Math.round(box.top));
+    return wanted.includes(cell.dataset.label) && new Set(tops).size !== 1;
+  }).map((cell) => cell.dataset.label), labels);
+
+sentence('names, reasons and times are not broken where there is room', {}, async (page) => {
+  for (const reason of ['TOKEN_INVALID', 'TIMESTAMP_OUT_OF_RANGE', WRONG_SITE]) {
+    await insert({tenant_id: "'north-orchard'", device_id: "'greenhouse-probe-0042'",
+      topic: "'tenant/north-orchard/device/greenhouse-probe-0042/telemetry'",
+      reason: `'${reason}'`}, 40);
+  }
+  await page.goto(`${stack.url}?tenant=north-orchard`);
+  const device = page.locator('#devices tbody tr', {hasText: 'greenhouse'});
+  await device.waitFor();
+  assert.deepEqual(await broken(device, ['Device', 'Tenant', 'Waiting', 'First', 'Last']), []);
+  const message = rows(page).filter({hasText: WRONG_SITE}).first();
+  await message.waitFor();
+  assert.deepEqual(await broken(message, ['Received', 'Reason', 'Tenant', 'Device', 'Status']), []);
+  for (const width of [1280, 1100, 720]) {
+    await page.setViewportSize({width, height: 900});
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true,
+      `too wide at ${width}`);
+  }
+  await stack.sql("DELETE FROM quarantine_events WHERE tenant_id = 'north-orchard'");
+});
+
+sentence('the page says what of its address it cannot show',
+  {query: '?since=3h&status=foo&color=red&device=probe-9&tenant=a&tenant=b'}, async (page) => {
+    const ignored = page.locator('#ignored');
+    await eventuallySays(ignored, /since=3h, status=foo, color=red, tenant=a\.$/);
+    assert.equal(await field(page, 'device').inputValue(), 'probe-9');
+    assert.equal(await field(page, 'tenant').inputValue(), 'b');
+    await button(page, 'Clear').click();
+    await ignored.waitFor({state: 'hidden'});
+    await page.goto(`${stack.url}?since=1h&status=ALL&reason=${WRONG_SITE}`);
+    await eventuallySays(page.locator('#count'), 'Only waiting messages are counted.');
+    assert.equal(await ignored.isVisible(), false);
+  });
+
+sentence('a finger hits every link on a phone', {viewport: {width: 390, height: 844}},
+  async (page) => {
+    await insert({tenant_id: "'pasture'", device_id: "'probe-1'"}, 2);
+    await page.goto(`${stack.url}?tenant=pasture`);
+    await eventually(async () => await rows(page).count() === 2, 'both messages');
+    await page.locator('#devices tbody tr', {hasText: 'pasture'}).waitFor();
+    const small = await page.locator('a:visible, button:visible, .inline:visible').evaluateAll(
+      (all) => all.map((one) => [one.innerText, one.getBoundingClientRect().height])
+        .filter(([, height]) => height < 32));
+    assert.deepEqual(small, []);
+    await stack.sql("DELETE FROM quarantine_events WHERE tenant_id = 'pasture'");
+  });
+
 const PHONE = {viewport: {width: 360, height: 740}};
 sentence('nothing scrolls sideways on a phone', PHONE, async (page) => {
   const long = (letter) => `repeat('${letter}', 128)`;
