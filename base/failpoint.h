@@ -1,7 +1,8 @@
 // Failpoints: named places in the code where a test makes the process die, wait or fail.
 //
-// Compiled in only where SLUICE_FAILPOINTS is on (the debug and sanitizer presets); else the macros
-// leave nothing behind. The environment says what happens where:
+// Compiled in only where SLUICE_FAILPOINTS is defined (the debug preset, and sluice-failpoints, a
+// daemon for tests/fault); else the macros leave nothing behind. The environment says what happens
+// where:
 //
 //   SLUICE_FAILPOINTS=spool.after_append=kill@200,file.sync=eio
 //

@@ -4,6 +4,10 @@ add_library(sluice_flags INTERFACE)
 target_include_directories(sluice_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
 target_compile_options(sluice_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
                        -Wold-style-cast -Wcast-qual -Wformat=2 -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ tidies up its memory less often: a fifth less time for a test's file, for a fifth more memory.
+  target_compile_options(sluice_flags INTERFACE --param=ggc-min-heapsize=600000)
+endif()
 if(SLUICE_FAILPOINTS)
   target_compile_definitions(sluice_flags INTERFACE SLUICE_FAILPOINTS)
 endif()

@@ -36,11 +36,7 @@ std::string WithPort(std::string url, uint16_t from, uint16_t to) {
 }  // namespace
 
 std::string FailpointBinary() {
-#ifdef SLUICE_FAILPOINTS
-  return BinaryPath("sluice");
-#else
-  return std::string(SLUICE_SOURCE_DIR) + "/build/debug/bin/sluice";
-#endif
+  return BinaryPath("sluice-failpoints");
 }
 
 FaultRig::FaultRig(const Env& env, PostgresServer* server)

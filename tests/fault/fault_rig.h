@@ -21,7 +21,7 @@ namespace sluice::testing {
 inline constexpr const char* kCopyData = "PGCOPY\n";  // how the data of a binary COPY begins
 inline constexpr const char* kCommit = "); COMMIT";   // how a chunk's last statement ends
 
-// The daemon with failpoints compiled in: this build's, or the debug preset's.
+// The daemon with its failpoints compiled in.
 std::string FailpointBinary();
 
 // The fleet's size and manners are fixed: 100 devices of 5 tenants; a twentieth of the messages has
