@@ -319,11 +319,11 @@ function outcome(name, answer) {
 }
 
 // What one request has no time for is asked of the next ones, until all is done or somebody stops
-// it.
+// it. Not of messages that were picked: the API goes on only where a filter said which.
 async function goOn(name, body, first) {
   let answer = sum({}, first);
-  stopped = false;
-  byId('stop').hidden = answer.complete;
+  stopped = !body.filter;
+  byId('stop').hidden = answer.complete || stopped;
   try {
     while (!answer.complete && !stopped) {
       setText(byId('result'), `${outcome(name, answer)} Going on …`);
