@@ -191,9 +191,8 @@ PgResult<PgRows> WorstDevices(PgConnection& db, const QuarantineFilter& filter) 
               "SELECT tenant, device, w.stored, reasons, " + Utc("first_seen", "first_seen") +
               ", " + Utc("last_seen", "last_seen") +
               " FROM w, LATERAL (SELECT json_object_agg(reason, d.stored ORDER BY d.stored DESC, "
-              "reason) AS reasons, min(first_seen) AS first_seen, max(last_seen) AS last_seen FROM "
-              "d "
-              "WHERE tenant_id = tenant AND device_id = device) AS r "
+              "reason) AS reasons, min(first_seen) AS first_seen, max(last_seen) AS last_seen "
+              "FROM d WHERE tenant_id = tenant AND device_id = device) AS r "
               "ORDER BY w.stored DESC, tenant, device"),
       condition.params());
 }
